@@ -1,0 +1,28 @@
+"""MAS, the Mail Access Server.
+
+The map, one paragraph a package:
+
+``mas.errors``, ``mas.user``
+    What can go wrong and whose mail it is: meaning only, no wire text. Everything may import them; they import nothing.
+``mas.config``
+    The operator's TOML file as frozen models, validated as a whole. Every limit of the server is a key here.
+``mas.storage``
+    Mail on disk: Maildir (the mail), the index (a SQLite file a user: a cache with memory), quota, change feed.
+    ``mas.storage.model`` and ``mas.storage.interface`` are what protocols and delivery see of it.
+    ``mas.storage.mime`` is pure: bytes of a message to offsets, ENVELOPE, BODYSTRUCTURE. Nothing here knows IMAP sessions.
+``mas.auth``
+    Who may log in: SQL databases, password schemes, SASL mechanisms, cache, throttling.
+``mas.sieve``
+    A pure Sieve interpreter: asks questions, returns actions.
+``mas.delivery``
+    A message and its recipients to one result each; LMTP and ``mas deliver`` hand it their mail.
+``mas.protocols``
+    ``framing`` (pure), ``pump`` and ``listener`` (the only owners of sockets), and one package a protocol: pure wire code,
+    a socketless session, handlers.
+``mas.server``
+    The composition root: supervisor, workers, listeners, signals. ``mas.cli`` is the command line.
+
+The arrows between them are held by ``tests/test_architecture.py``.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""``python -m mas``."""
+
+from mas.cli import main
+
+main()

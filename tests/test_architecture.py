@@ -1,0 +1,150 @@
+"""Who may import whom. A wrong arrow fails here, not in a review."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "mas"
+
+# module prefix -> what of ``mas`` it may import (prefixes). The longest matching prefix rules; modules not named here may import all.
+ARROWS: dict[str, tuple[str, ...]] = {
+    "mas": (),
+    "mas.errors": (),
+    "mas.user": (),
+    "mas.config": ("mas.errors",),
+    "mas.logs": ("mas.errors", "mas.config"),
+    "mas.storage": ("mas.errors", "mas.user", "mas.config", "mas.storage"),
+    "mas.storage.mime": ("mas.errors", "mas.storage.mime"),
+    "mas.storage.model": (),
+    "mas.storage.query": (),
+    "mas.auth": ("mas.errors", "mas.user", "mas.config", "mas.auth"),
+    "mas.sieve": ("mas.errors", "mas.sieve"),
+    "mas.delivery": ("mas.errors", "mas.user", "mas.config", "mas.storage", "mas.auth", "mas.sieve"),
+    "mas.protocols.framing": ("mas.errors",),
+    "mas.protocols.imap": ("mas.errors", "mas.user", "mas.config", "mas.storage", "mas.auth", "mas.protocols"),
+    "mas.protocols.lmtp": (
+        "mas.errors",
+        "mas.user",
+        "mas.config",
+        "mas.storage",
+        "mas.auth",
+        "mas.delivery",
+        "mas.protocols",
+    ),
+    "mas.protocols.managesieve": (
+        "mas.errors",
+        "mas.user",
+        "mas.config",
+        "mas.storage",
+        "mas.auth",
+        "mas.sieve",
+        "mas.protocols",
+    ),
+}
+UNBOUND = {"mas.server", "mas.cli", "mas.__main__", "mas.demo"}
+SIBLINGS = ("mas.protocols.imap", "mas.protocols.lmtp", "mas.protocols.managesieve", "mas.protocols.auth_socket")
+
+
+def modules() -> list[tuple[str, Path]]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found.append((".".join(parts[:-1] if parts[-1] == "__init__" else parts), path))
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {name for name in names if name == "mas" or name.startswith("mas.")}
+
+
+def within(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+@pytest.mark.parametrize(("module", "path"), modules(), ids=[m for m, _ in modules()])
+def test_arrows(module: str, path: Path) -> None:
+    if any(within(module, free) for free in UNBOUND):
+        return
+    rules = [prefix for prefix in ARROWS if within(module, prefix) and (prefix != "mas" or module == "mas")]
+    if not rules:
+        return
+    allowed = ARROWS[max(rules, key=len)]
+    known = {m for m, _ in modules()}
+    for name in imported(path):
+        target = name if name in known else name.rpartition(".")[0]
+        if target == "mas" or target == module:
+            continue
+        assert any(within(target, prefix) for prefix in allowed), f"{module} imports {target}"
+        for sibling in SIBLINGS:
+            if within(target, sibling):
+                assert within(module, sibling), f"{module} imports {target}: one protocol from another"
+
+
+PURE_FORBIDDEN = {
+    "asyncio",
+    "ssl",
+    "socket",
+    "os",
+    "time",
+    "logging",
+    "pathlib",
+    "threading",
+    "subprocess",
+    "structlog",
+    "apsw",
+}
+PURE = (
+    "mas.storage.model",
+    "mas.storage.query",
+    "mas.storage.mime",
+    "mas.errors",
+    "mas.sieve",
+    "mas.protocols.framing",
+)
+PURE_IMAP = (
+    "abnf",
+    "cursor",
+    "commands",
+    "parse_command",
+    "parse_fetch",
+    "parse_search",
+    "parse_list",
+    "numset",
+    "mailbox_name",
+    "capabilities",
+    "responses",
+    "encode",
+    "encode_fetch",
+    "connection",
+    "view",
+)
+
+
+@pytest.mark.parametrize(("module", "path"), modules(), ids=[m for m, _ in modules()])
+def test_pure_modules_touch_nothing(module: str, path: Path) -> None:
+    pure = any(within(module, p) for p in PURE) or module in {f"mas.protocols.imap.{name}" for name in PURE_IMAP}
+    pure = pure or (
+        module.startswith("mas.protocols.") and module.endswith((".connection", ".grammar", ".replies", ".responses"))
+    )
+    if not pure:
+        return
+    roots: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            roots.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            roots.add(node.module.partition(".")[0])
+    assert not roots & PURE_FORBIDDEN, f"{module} is pure and imports {roots & PURE_FORBIDDEN}"
