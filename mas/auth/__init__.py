@@ -1,0 +1,1 @@
+"""Who may log in. Others use ``interface`` (what an Authenticator is) and ``sasl`` (exchanges)."""
