@@ -4,6 +4,8 @@ The map, one paragraph a package:
 
 ``mas.errors``, ``mas.user``
     What can go wrong and whose mail it is: meaning only, no wire text. Everything may import them; they import nothing.
+``mas.quota_rules``
+    The grammar of quota rules and warning thresholds (pure): configuration checks with it, storage asks it for limits.
 ``mas.config``
     The operator's TOML file as frozen models, validated as a whole. Every limit of the server is a key here.
 ``mas.storage``
