@@ -1,0 +1,43 @@
+"""What a protocol session may use of the server: one frozen set of services, made once a worker by the composition root.
+
+A session is ``async def run(channel, services) -> None``; whatever it needs beside its channel is here, so that a test can give it
+others. Types only: nothing here starts, opens or knows a concrete implementation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mas.protocols.session import Peer
+from mas.storage.interface import Store
+
+
+class Sessions(Protocol):
+    """The live sessions of this host, over all workers: ``mas who``, ``mas kick``, ``max_user_ip_connections``.
+
+    A session is known from login to the end of its connection; the listener takes it out, the protocol need not.
+    """
+
+    async def login(self, peer: Peer, user: str, limit: int) -> None:
+        """The session of ``peer`` is now ``user``'s. Raises TooManyConnections when ``limit`` sessions of this user, service and
+        address are there already (in any worker); ``limit`` 0 = no limit. Costs some tens of microseconds."""
+        ...
+
+    def state(self, peer: Peer, text: str) -> None:
+        """What the session is doing, for ``mas who`` (``INBOX``, ``INBOX IDLE``). Costs nothing now; written in batches, later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Given to every session of a worker.
+
+    config: the whole configuration (``mas.config``), the one that this worker was started with.
+    auth: the authenticator (``mas.auth.interface``).
+    """
+
+    config: Any
+    store: Store
+    auth: Any
+    sessions: Sessions
