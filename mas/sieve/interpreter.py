@@ -1,0 +1,317 @@
+"""Runs programs over one message: a generator that yields questions and returns a Result.
+
+Theory of operation. A run keeps no state outside itself and touches nothing: what it must know it asks (``yield question``; the caller
+sends the answer), what it decides it writes down as actions. A handler that asks nothing is a plain function; one that asks is a
+generator, and its caller delegates. So a script without questions costs no more than its calls.
+
+Several scripts run in a row as Pigeonhole runs them: before, personal, after. The next one runs only while a keep is in effect, implicit
+or explicit; the keep of an earlier script is not an action yet but that permission. When a script fails, what it and those before it
+decided stays, the message is kept, and the error is in the result [RFC5228 2.10.6].
+
+Limits are read at run time. Time is the caller's: ``cpu_clock`` gives seconds of processor time, looked at once in a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import GeneratorType
+from typing import Any
+
+from mas.sieve.actions import Action, FileInto, HeaderEdit, Keep, Redirect, Reject, Vacation
+from mas.sieve.definition import Registry
+from mas.sieve.limits import Limits
+from mas.sieve.message import MessageView, PartView, Transaction
+from mas.sieve.program import Call, Program, Template, Text
+from mas.sieve.questions import Question, ReadBody, SeenBefore
+from mas.sieve.source import RunError
+
+_STEPS_BETWEEN_CLOCKS = 256
+
+
+@dataclass(slots=True)
+class TraceLine:
+    """One step of a run, for people: the script, its line, and what was found there."""
+
+    script: str
+    line: int
+    text: str
+
+
+@dataclass(slots=True)
+class Result:
+    """What the scripts decided.
+
+    keep: the message is (also) kept in the default mailbox; keep_flags are its flags (None: nothing said).
+    edits: changes of the header, in order. to_record: ids that the caller records when the delivery has succeeded.
+    error: the run-time error that ended a script; ``keep`` is true then. debug: lines of debug_log.
+    """
+
+    actions: list[Action] = field(default_factory=list)
+    keep: bool = True
+    keep_flags: tuple[str, ...] | None = None
+    edits: list[HeaderEdit] = field(default_factory=list)
+    to_record: list[SeenBefore] = field(default_factory=list)
+    error: RunError | None = None
+    error_script: str = ""
+    debug: list[str] = field(default_factory=list)
+    trace: list[TraceLine] = field(default_factory=list)
+    replaced: Any = None
+
+
+class StopScript(Exception):
+    """``stop``: no further command of this script nor of those that included it."""
+
+
+class LeaveScript(Exception):
+    """``return``: back to the script that included this one [RFC6609 3.3]."""
+
+
+class LeaveLoop(Exception):
+    """``break`` out of foreverypart [RFC5703 3.2]; ``name`` empty: the innermost."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Run:
+    """One run of a sequence of scripts. Handlers read and change it; its public attributes are their interface."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        message: MessageView,
+        transaction: Transaction,
+        *,
+        limits: Limits | None = None,
+        environment: Mapping[str, str] | None = None,
+        cpu_clock: Callable[[], float] | None = None,
+        now: float = 0.0,
+        zone_minutes: int = 0,
+        trace: bool = False,
+        implicit_flags: tuple[str, ...] | None = None,
+    ) -> None:
+        self.registry = registry
+        self.message = message
+        self.transaction = transaction
+        self.limits = limits or Limits()
+        self.environment = dict(environment or {})
+        self.now = now
+        self.zone_minutes = zone_minutes
+        self.result = Result()
+        self.tracing = trace
+        self.implicit_flags = implicit_flags
+        # Of the script at hand
+        self.program: Program
+        self.line = 0
+        self.enabled: set[str] = set()
+        self.variables: dict[str, str] = {}
+        self.global_names: set[str] = set()
+        self.match_values: tuple[str, ...] = ()
+        self.part: PartView | None = None
+        self.keep_implicit = True
+        # Of the whole run
+        self.globals: dict[str, str] = {}
+        self.state: dict[str, Any] = {}
+        self.include_stack: list[tuple[bool, str]] = []
+        self.includes = 0
+        self.included: set[tuple[bool, str]] = set()
+        self._steps = 0
+        self._clock = cpu_clock
+        self._started = cpu_clock() if cpu_clock else 0.0
+        self._body: PartView | None = None
+
+    # Running
+
+    def scripts(self, programs: Sequence[Program]) -> Generator[Question, Any, Result]:
+        """Run programs in order. Returns the result; never raises for what a script does."""
+        result = self.result
+        for program in programs:
+            explicit = self._take_keeps()
+            if not result.keep and not explicit:
+                break
+            self._fresh(program)
+            result.keep = False
+            try:
+                yield from self.block(program.calls)
+            except (StopScript, LeaveScript, LeaveLoop):
+                pass
+            except RunError as error:
+                result.error = error if error.line else RunError(error.text, self.line)
+                result.error_script = self.program.name
+                result.keep = True
+                break
+            result.keep = self.keep_implicit
+        for keep in [action for action in result.actions if isinstance(action, Keep)]:
+            result.actions.remove(keep)
+            result.keep = True
+            result.keep_flags = keep.flags
+        if result.keep and result.keep_flags is None:
+            result.keep_flags = self.implicit_flags
+        return result
+
+    def _take_keeps(self) -> bool:
+        keeps = [action for action in self.result.actions if isinstance(action, Keep)]
+        for keep in keeps:
+            self.result.actions.remove(keep)
+            if keep.flags is not None:
+                self.implicit_flags = keep.flags
+        return bool(keeps)
+
+    def _fresh(self, program: Program) -> None:
+        self.program = program
+        self.enabled = set(program.requires)
+        self.variables = {}
+        self.global_names = set()
+        self.match_values = ()
+        self.part = None
+        self.keep_implicit = True
+        self.included = set()
+
+    def enter(self, program: Program) -> tuple[Any, ...]:
+        """Begin an included script: its own variables and extensions. Returns what leave() takes back."""
+        outer = (self.program, self.line, self.enabled, self.variables, self.global_names, self.match_values)
+        self.program, self.enabled = program, set(program.requires)
+        flags = self.variables.get("")
+        self.variables = {} if flags is None else {"": flags}
+        self.global_names, self.match_values = set(), ()
+        return outer
+
+    def leave(self, outer: tuple[Any, ...]) -> None:
+        """Back to the including script; the internal flag variable and the globals live on."""
+        flags = self.variables.get("")
+        shared = self.globals
+        self.program, self.line, self.enabled, self.variables, self.global_names, self.match_values = outer
+        if flags is not None:
+            self.variables[""] = flags
+        for name in self.global_names:
+            self.variables[name] = shared.get(name, "")
+
+    def block(self, calls: Sequence[Call]) -> Generator[Question, Any, None]:
+        """Run commands one after the other."""
+        for call in calls:
+            self.step(call)
+            outcome = call.definition.handler(self, call)
+            if outcome.__class__ is GeneratorType:
+                yield from outcome
+
+    def evaluate(self, call: Call) -> Any:
+        """A test's value, or a generator that will return it."""
+        self.step(call)
+        return call.definition.handler(self, call)
+
+    def step(self, call: Call) -> None:
+        """Count a command or test against the limits. Raises RunError."""
+        self.line = call.line
+        self._steps += 1
+        if self._steps % _STEPS_BETWEEN_CLOCKS == 0:
+            if self._steps > self.limits.max_steps:
+                raise RunError(f"script takes more than {self.limits.max_steps} steps", call.line)
+            if self._clock and self.limits.cpu_seconds and self._clock() - self._started > self.limits.cpu_seconds:
+                raise RunError(
+                    f"script takes more than {self.limits.cpu_seconds:g} seconds of processor time", call.line
+                )
+        if call.needs and not call.needs <= self.enabled:
+            missing = ", ".join(sorted(call.needs - self.enabled))
+            raise RunError(f"{call.definition.name} needs extension {missing}, which no ihave has found", call.line)
+
+    # Values
+
+    def text(self, value: Text) -> str:
+        """A string argument with its variables filled in."""
+        if value.__class__ is str:
+            return value
+        assert isinstance(value, Template)
+        text = "".join([part if part.__class__ is str else part(self) for part in value.parts])  # type: ignore[operator]
+        if len(text) > self.limits.max_string:
+            raise RunError(f"a string grew over {self.limits.max_string} characters", self.line)
+        return text
+
+    def argument(self, call: Call, name: str) -> str:
+        """A string parameter of a call."""
+        return self.text(call.arguments[name])  # type: ignore[arg-type]  # the compiler bound it by its kind
+
+    def arguments(self, call: Call, name: str) -> tuple[str, ...]:
+        """A string-list parameter of a call."""
+        values: Any = call.arguments[name]
+        return tuple([value if value.__class__ is str else self.text(value) for value in values])
+
+    def tagged(self, call: Call, slot: str) -> str | None:
+        """The string after a tag, None without the tag."""
+        value: Any = call.values.get(slot)
+        return None if value is None else self.text(value)
+
+    def tagged_list(self, call: Call, slot: str) -> tuple[str, ...] | None:
+        """The string list after a tag, None without the tag."""
+        values: Any = call.values.get(slot)
+        return None if values is None else tuple([self.text(value) for value in values])
+
+    def tagged_number(self, call: Call, slot: str) -> int | None:
+        """The number after a tag, None without the tag."""
+        value = call.values.get(slot)
+        assert value is None or isinstance(value, int)
+        return value
+
+    def namespace(self, name: str, rest: str) -> str:
+        """A variable of a namespace (``global.x``, ``env.…``); empty when there is none."""
+        if name == "global":
+            return self.globals.get(rest, "")
+        if name == "env":
+            source = self.registry.environment.get(rest)
+            return (source(self) if source else self.environment.get(rest)) or ""
+        return ""
+
+    def body(self) -> Generator[Question, Any, PartView]:
+        """The message's root part; asked for once a run."""
+        if self._body is None:
+            self._body = yield ReadBody()
+        body = self._body
+        assert body is not None
+        return body
+
+    def message_replaced(self, message: MessageView | None) -> None:
+        """The header or the body changed under the script: parts are asked for anew."""
+        if message is not None:
+            self.message = message
+        self._body = None
+
+    def note(self, text: str) -> None:
+        """A line of the trace, when one is wanted."""
+        if self.tracing:
+            self.result.trace.append(TraceLine(self.program.name, self.line, text))
+
+    # Deciding
+
+    def act(self, action: Action, *, cancels_keep: bool = True) -> None:
+        """Add an action. Raises RunError when it conflicts with another or passes a limit [RFC5228 2.10.2, 2.10.4]."""
+        actions = self.result.actions
+        if cancels_keep:
+            self.keep_implicit = False
+        if isinstance(action, Keep | FileInto):
+            for at, other in enumerate(actions):
+                if type(other) is type(action) and replace(other, flags=None) == replace(action, flags=None):
+                    # Filed there already: once is enough, with the flags said last.
+                    if action.flags is not None:
+                        actions[at] = action
+                    return
+        elif action in actions:
+            return
+        self._conflicts(action)
+        if self.limits.max_actions and len(actions) >= self.limits.max_actions:
+            raise RunError(f"more than {self.limits.max_actions} actions", self.line)
+        if isinstance(action, Redirect) and sum(isinstance(a, Redirect) for a in actions) >= self.limits.max_redirects:
+            raise RunError(f"more than {self.limits.max_redirects} redirects", self.line)
+        actions.append(action)
+        if self.tracing:
+            self.note(f"action {action}")
+
+    def _conflicts(self, action: Action) -> None:
+        """reject goes with nothing that delivers or answers [RFC5429 2.4], vacation not with reject nor twice [RFC5230 4.7]."""
+        for other in self.result.actions:
+            if isinstance(action, Reject) and isinstance(other, Keep | FileInto | Redirect | Vacation | Reject):
+                raise RunError(f"reject cannot be used with {type(other).__name__.lower()}", self.line)
+            if isinstance(other, Reject) and isinstance(action, Keep | FileInto | Redirect | Vacation):
+                raise RunError(f"{type(action).__name__.lower()} cannot be used with reject", self.line)
+            if isinstance(action, Vacation) and isinstance(other, Vacation):
+                raise RunError("vacation cannot be used twice", self.line)

@@ -1,0 +1,244 @@
+"""Comparators and match types. [RFC5228 2.7.1, 2.7.3] [RFC4790] [RFC5051] [RFC5231]
+
+A Matcher is made once when a script is compiled; constant keys are folded then. ``:matches`` is a sequence of searches, each as far left
+as it can be (as the wildcards match as little as possible [RFC5229 3.2]), so its cost is bounded by text times pattern.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+_ASCII_FOLD = str.maketrans({chr(c): chr(c + 32) for c in range(65, 91)})
+_NUMBER = re.compile(r"[0-9]+")
+_ASCII_NUMBER_LIMIT = 1000
+
+
+def octet(text: str) -> str:
+    """i;octet"""
+    return text
+
+
+def ascii_casemap(text: str) -> str:
+    """i;ascii-casemap: A-Z and a-z alike, all else as it is."""
+    return text.translate(_ASCII_FOLD) if not text.isascii() else text.lower()
+
+
+def unicode_casemap(text: str) -> str:
+    """i;unicode-casemap [RFC5051 2]: titlecase of each character, then compatibility decomposition."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKD", text.casefold()).casefold()
+
+
+FOLDS: dict[str, Callable[[str], str]] = {
+    "i;octet": octet,
+    "i;ascii-casemap": ascii_casemap,
+    "i;unicode-casemap": unicode_casemap,
+}
+NUMERIC = "i;ascii-numeric"
+
+
+def numeric(text: str) -> int | None:
+    """i;ascii-numeric [RFC4790 9.1]: the leading digits; None is positive infinity."""
+    match = _NUMBER.match(text)
+    return int(match[0][:_ASCII_NUMBER_LIMIT]) if match else None
+
+
+_RELATIONS: dict[str, Callable[[int], bool]] = {
+    "gt": lambda order: order > 0,
+    "ge": lambda order: order >= 0,
+    "lt": lambda order: order < 0,
+    "le": lambda order: order <= 0,
+    "eq": lambda order: order == 0,
+    "ne": lambda order: order != 0,
+}
+RELATIONS = frozenset(_RELATIONS)
+
+
+def compare(comparator: str, left: str, right: str) -> int:
+    """Order of two texts: below 0, 0, above 0."""
+    if comparator == NUMERIC:
+        a, b = numeric(left), numeric(right)
+        if a is None or b is None:
+            return (a is None) - (b is None)
+        return (a > b) - (a < b)
+    fold = FOLDS[comparator]
+    x, y = fold(left), fold(right)
+    return (x > y) - (x < y)
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A ``:matches`` pattern: ``*`` any characters, ``?`` one, ``\\`` quotes the next. ``pieces`` stand between the ``*``s; in a piece
+    None is ``?``."""
+
+    pieces: tuple[tuple[str | None, ...], ...]
+
+    @staticmethod
+    def of(pattern: str, fold: Callable[[str], str]) -> Glob:
+        """Parse a pattern; its literal characters are folded one by one, so that a fold must keep the number of characters or the text is
+        compared piece by piece."""
+        pieces: list[tuple[str | None, ...]] = []
+        piece: list[str | None] = []
+        literal: list[str] = []
+        characters = iter(pattern)
+        for char in characters:
+            if char == "\\":
+                literal.append(next(characters, "\\"))
+                continue
+            if char in "*?":
+                if literal:
+                    piece.append(fold("".join(literal)))
+                    literal = []
+                if char == "?":
+                    piece.append(None)
+                else:
+                    pieces.append(tuple(piece))
+                    piece = []
+                continue
+            literal.append(char)
+        if literal:
+            piece.append(fold("".join(literal)))
+        pieces.append(tuple(piece))
+        return Glob(tuple(pieces))
+
+    def match(self, folded: str) -> list[tuple[int, int]] | None:
+        """The spans of the wildcards in the folded text, or None when it does not match. A text matches as a whole."""
+        spans: list[tuple[int, int]] = []
+        first, *rest = self.pieces
+        at = _fits(first, folded, 0, spans)
+        if at < 0:
+            return None
+        if not rest:
+            return spans if at == len(folded) else None
+        for piece in rest[:-1]:
+            start = at
+            found: list[tuple[int, int]] = []
+            begin, at = _seek(piece, folded, at, found)
+            if at < 0:
+                return None
+            spans.append((start, begin))
+            spans.extend(found)
+        last = rest[-1]
+        begin = len(folded) - sum(1 if part is None else len(part) for part in last)
+        if begin < at:
+            return None
+        tail: list[tuple[int, int]] = []
+        if _fits(last, folded, begin, tail) != len(folded):
+            return None
+        spans.append((at, begin))
+        spans.extend(tail)
+        return spans
+
+
+def _fits(piece: Sequence[str | None], text: str, at: int, spans: list[tuple[int, int]]) -> int:
+    """Where ``piece`` ends if it stands at ``at``, or -1."""
+    for part in piece:
+        if part is None:
+            if at >= len(text):
+                return -1
+            spans.append((at, at + 1))
+            at += 1
+        elif text.startswith(part, at):
+            at += len(part)
+        else:
+            return -1
+    return at
+
+
+def _seek(piece: Sequence[str | None], text: str, at: int, spans: list[tuple[int, int]]) -> tuple[int, int]:
+    """The leftmost place of ``piece`` from ``at`` on: (begin, end), or (-1, -1)."""
+    lead = 0
+    anchor: str | None = None
+    for part in piece:
+        if part is not None:
+            anchor = part
+            break
+        lead += 1
+    while True:
+        if anchor is None:
+            begin = at
+        else:
+            place = text.find(anchor, at + lead)
+            if place < 0:
+                return -1, -1
+            begin = place - lead
+        spans.clear()
+        end = _fits(piece, text, begin, spans)
+        if end >= 0:
+            return begin, end
+        if anchor is None:
+            return -1, -1
+        at = begin + 1
+
+
+class Matcher:
+    """Match type, comparator and keys of one test. ``keys`` is None when they hold variables and must be prepared on every run.
+
+    ``relation`` is the operator of ``:count`` and ``:value``. ``regex(pattern)`` comes from the regex extension: it returns a function
+    that gives the groups of a match or None.
+    """
+
+    __slots__ = ("comparator", "fold", "keys", "kind", "relation")
+
+    def __init__(self, kind: str, comparator: str, relation: str = "") -> None:
+        self.kind = kind
+        self.comparator = comparator
+        self.relation = relation
+        self.fold = FOLDS.get(comparator, octet)
+        self.keys: Sequence[object] | None = None
+
+    def prepare(self, texts: Sequence[str], regex: Callable[[str, bool], object] | None = None) -> Sequence[object]:
+        """Keys in the form that ``find`` takes."""
+        if self.kind in ("count", "value", "list"):
+            return list(texts)
+        if self.kind == "regex":
+            assert regex
+            return [regex(text, self.comparator != "i;octet") for text in texts]
+        if self.comparator == NUMERIC:
+            return [numeric(text) for text in texts]
+        if self.kind == "matches":
+            return [Glob.of(text, self.fold) for text in texts]
+        return [self.fold(text) for text in texts]
+
+    def find(self, value: str, keys: Sequence[object]) -> tuple[str, ...] | None:
+        """Whether one of the prepared keys matches the value: the match values (whole, then wildcards or groups; empty where the match
+        type has none), or None."""
+        kind = self.kind
+        if kind == "is":
+            if self.comparator == NUMERIC:
+                return () if numeric(value) in keys else None
+            return () if self.fold(value) in keys else None
+        if kind == "contains":
+            folded = self.fold(value)
+            for key in keys:
+                if key in folded:  # type: ignore[operator]  # prepared for this kind: text
+                    return ()
+            return None
+        if kind == "matches":
+            folded = self.fold(value)
+            for key in keys:
+                spans = key.match(folded)  # type: ignore[attr-defined]  # prepared for this kind: Glob
+                if spans is not None:
+                    # A fold that changes the length (decomposition) makes spans of the folded text: the variables get that text then.
+                    source = value if len(value) == len(folded) else folded
+                    return (source, *(source[a:b] for a, b in spans))
+            return None
+        if kind == "value":
+            test = _RELATIONS[self.relation]
+            return () if any(test(compare(self.comparator, value, str(key))) for key in keys) else None
+        if kind == "regex":
+            for key in keys:
+                groups: tuple[str, ...] | None = key(value)  # type: ignore[operator]  # prepared for this kind: a search function
+                if groups is not None:
+                    return groups
+            return None
+        raise AssertionError(kind)
+
+    def count(self, number: int, keys: Sequence[object]) -> bool:
+        """``:count``: the number of values against the keys."""
+        test = _RELATIONS[self.relation]
+        return any(test(compare(self.comparator, str(number), str(key))) for key in keys)

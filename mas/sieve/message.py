@@ -1,0 +1,59 @@
+"""What a script sees of the message and of the mail transaction. Protocols: the delivery hands in its own objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class PartView(Protocol):
+    """One MIME part. ``children`` in order; ``content_type`` in lower case, ``text/plain`` when there is none."""
+
+    content_type: str
+    parameters: Sequence[tuple[str, str]]
+    disposition: str
+    children: Sequence[PartView]
+
+    def header(self, name: str) -> Sequence[str]:
+        """Values of the part's own header fields of that name (lower case), decoded and unfolded, in order."""
+        ...
+
+    def text(self) -> str:
+        """The content after transfer decoding, in Unicode; empty for what is no text."""
+        ...
+
+    def raw(self) -> str:
+        """The content as it stands, each octet one character."""
+        ...
+
+
+class MessageView(Protocol):
+    """The message as it stands before a script edits it: its header at once, its body on demand (``questions.ReadBody``)."""
+
+    size: int
+
+    def header(self, name: str) -> Sequence[str]:
+        """Values of the header fields of that name (lower case), decoded [RFC2047], unfolded, in order."""
+        ...
+
+    def fields(self) -> Sequence[tuple[str, str]]:
+        """All header fields in order: name as written, value decoded and unfolded."""
+        ...
+
+    def addresses(self, value: str) -> Sequence[str]:
+        """The addr-specs of an address field's value; what cannot be parsed comes as it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The SMTP envelope as it reached us. ``recipient`` is the final address, with its detail; ``original_recipient`` the one before
+    aliases (ORCPT). ``own_addresses``: further addresses of the user. ``sender`` is empty for the null reverse path."""
+
+    sender: str
+    recipient: str
+    original_recipient: str = ""
+    auth: str = ""
+    own_addresses: Sequence[str] = ()
+    delimiter: str = "+"
