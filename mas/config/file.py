@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from mas.config.accounts import Auth, Passdb, Userdb
 from mas.config.filters import ImapSieve, Rspamd, Sieve
@@ -32,7 +32,7 @@ class Config(Section):
 
     hostname: Annotated[str, AfterValidator(lambda name: name or socket.gethostname())] = ""
     postmaster: str = written("", pattern=r"^$|^[^\s@]+@[^\s@]+$")
-    protocols: tuple[Annotated[str, one_of("imap", "lmtp", "sieve")], ...] = Field(
+    protocols: tuple[Annotated[str, one_of("imap", "lmtp", "sieve")], ...] = written(
         ("imap", "lmtp", "sieve"), min_length=1
     )
     listen: tuple[ListenAddress, ...] = written(("*", "::"), min_length=1)
