@@ -57,16 +57,8 @@ def main() -> int:
             imap.close()
         # Dovecot scans a Maildir again while its last change is young.
         time.sleep(2.5)
-        version = subprocess.run(["dovecot", "--version"], capture_output=True, text=True, check=False).stdout.split()[
-            0
-        ]
-        cpu = platform.processor() or platform.machine()
-        print(
-            f"{datetime.datetime.now(datetime.UTC).date()}, {os.cpu_count()} CPUs ({cpu}), Python {platform.python_version()}, Dovecot {version}\n"
-        )
-        print(
-            "| operation | Dovecot wall | MAS wall | wall ratio | Dovecot CPU | MAS CPU | CPU ratio |\n|---|---|---|---|---|---|---|"
-        )
+        print(_machine())
+        print(_ONE_SERVER if options.only else _BOTH_SERVERS)
         for name in names:
             failed |= not _row(name, benches, options.rounds)
     finally:
@@ -74,6 +66,19 @@ def main() -> int:
             server.stop()
         shutil.rmtree(directory, ignore_errors=True)
     return 1 if failed else 0
+
+
+_ONE_SERVER = "| operation | wall | CPU |\n|---|---|---|"
+_BOTH_SERVERS = """\
+| operation | Dovecot wall | MAS wall | wall ratio | Dovecot CPU | MAS CPU | CPU ratio |
+|---|---|---|---|---|---|---|"""
+
+
+def _machine() -> str:
+    today = datetime.datetime.now(datetime.UTC).date()
+    version = subprocess.run(["dovecot", "--version"], capture_output=True, text=True, check=False).stdout.split()[0]
+    cpu = f"{os.cpu_count()} CPUs ({platform.processor() or platform.machine()})"
+    return f"{today}, {cpu}, Python {platform.python_version()}, Dovecot {version}\n"
 
 
 def _row(name: str, benches: list[Bench], rounds: int) -> bool:

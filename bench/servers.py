@@ -110,23 +110,9 @@ def prepare(directory: Path) -> None:
     if subprocess.run(["id", "vmail"], capture_output=True, check=False).returncode:
         subprocess.run(["useradd", "-r", "-d", "/nonexistent", "-s", "/usr/sbin/nologin", "vmail"], check=True)
     directory.chmod(0o755)
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            directory / "key.pem",
-            "-out",
-            directory / "cert.pem",
-        ]
-        + ["-days", "30", "-subj", "/CN=localhost"],
-        check=True,
-        capture_output=True,
-    )
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"]
+    files = ["-keyout", str(directory / "key.pem"), "-out", str(directory / "cert.pem")]
+    subprocess.run([*openssl, *files], check=True, capture_output=True)
     hashed = subprocess.run(
         ["openssl", "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True
     ).stdout.strip()
