@@ -160,6 +160,7 @@ PURE_IMAP = (
     "responses",
     "encode",
     "encode_fetch",
+    "events",
     "connection",
     "view",
 )
