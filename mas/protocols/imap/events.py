@@ -77,7 +77,7 @@ class LiteralOffered:
     """
 
     size: int
-    flags: Flags = Flags()
+    flags: Flags = field(default=Flags())
     internal_date: int | None = None
     synchronizing: bool = True
     literal8: bool = False
