@@ -208,8 +208,10 @@ class Account(Protocol):
         *,
         create: bool = False,
         delivery: bool = False,
+        enforce_quota: bool = True,
     ) -> Saved:
-        """Store messages, all or none (MULTIAPPEND); ``delivery`` grants quota's grace. Raises OverQuota, MessageTooBig,
+        """Store messages, all or none (MULTIAPPEND); ``delivery`` grants quota's grace; without ``enforce_quota`` they are counted, never
+        refused, and cause no warning (the server's own mail to the user). Raises OverQuota, MessageTooBig,
         MailboxNotFound, DiskFull, StorageUnavailable."""
         ...
 
