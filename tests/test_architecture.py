@@ -70,6 +70,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.user",
         "mas.config",
         "mas.services",
+        "mas.logs",
+        "mas.variables",
         "mas.storage",
         "mas.auth",
         "mas.sieve",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from difflib import get_close_matches
 
 from mas.sieve.definition import Extension, Registry
 from mas.sieve.extensions import (
@@ -79,8 +80,30 @@ OPTIONAL: tuple[Extension, ...] = (
 """Available when the administrator says so, as with Pigeonhole."""
 
 
-def default_registry(*, add: Collection[Extension] = (), remove: Collection[str] = ()) -> Registry:
-    """The base language and the default extensions, with some more and without some."""
-    added = {extension.name: extension for extension in add}
-    chosen = [base.BASE, *(e for e in DEFAULT if e.name not in added and e.name not in remove), *added.values()]
-    return Registry(chosen)
+def default_registry(*, add: Collection[Extension] = ()) -> Registry:
+    """The base language, the default extensions, and some more."""
+    return Registry([base.BASE, *DEFAULT, *add])
+
+
+def registry_of(setting: str, *, known: Collection[Extension] = (*DEFAULT, *OPTIONAL)) -> Registry:
+    """The language that an administrator chose of the ``known`` extensions.
+
+    setting: ``+name -name`` changes the default list, a list of bare names replaces it, empty is the default list.
+    Raises ValueError for a name that is not known and for a mixture of both forms.
+    """
+    by_name = {extension.name: extension for extension in known}
+    words = setting.split()
+    signed = [word for word in words if word[0] in "+-"]
+    if signed and len(signed) != len(words):
+        raise ValueError("either +name and -name, or a list of bare names, not both")
+    names = [extension.name for extension in DEFAULT if extension.name in by_name] if signed or not words else []
+    for word in words:
+        name = word.lstrip("+-")
+        if name not in by_name:
+            near = get_close_matches(name, by_name, 1)
+            raise ValueError(f"unknown Sieve extension {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        if word.startswith("-"):
+            names = [other for other in names if other != name]
+        elif name not in names:
+            names.append(name)
+    return Registry([base.BASE, *(by_name[name] for name in names)])

@@ -1,0 +1,521 @@
+"""One ManageSieve client: commands to answers. [RFC5804 2]
+
+TLS is required: before STARTTLS nothing can be done but asking for it. Errors of the domain become NO with a response code in ``_refusal``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from mas import logs
+from mas.auth.interface import Attempt, Authenticator
+from mas.auth.sasl import Exchange, SaslError
+from mas.config import Config
+from mas.errors import (
+    AuthFailed,
+    AuthUnavailable,
+    MasError,
+    OverQuota,
+    StorageUnavailable,
+    TooManyConnections,
+    UserDisabled,
+)
+from mas.protocols.managesieve import responses
+from mas.protocols.managesieve.connection import (
+    Atom,
+    BadCommand,
+    Closed,
+    Command,
+    Event,
+    ManageSieveConnection,
+    SaslResponse,
+)
+from mas.protocols.session import Channel, Woken
+from mas.services import Services
+from mas.sieve.compiler import compile_script
+from mas.sieve.definition import Registry
+from mas.sieve.limits import Limits
+from mas.sieve.source import ScriptError as CompileError
+from mas.storage.scripts import (
+    InvalidScriptName,
+    ScriptActive,
+    ScriptExists,
+    ScriptFolder,
+    ScriptNotFound,
+    ScriptsTooBig,
+    TooManyScripts,
+)
+from mas.user import User
+from mas.variables import expand, values_of
+
+_log = logs.get_logger("managesieve")
+_INLINE_COMPILE_OCTETS = 8192
+_MAX_BAD_LOGINS = 3
+_AFTER_LOGIN_LITERAL_SLACK = 4096
+T = TypeVar("T")
+
+
+class _Quit(Exception):
+    """The session is over."""
+
+
+class _Refused(Exception):
+    """The command is refused: NO with a code and a text."""
+
+    def __init__(self, text: str, code: bytes = b"") -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+
+
+@dataclass(slots=True)
+class _Login:
+    """Who is logged in, and the scripts of that user."""
+
+    user: User
+    scripts: ScriptFolder
+
+
+def connection_for(config: Config) -> ManageSieveConnection:
+    """The pure side of a new connection, with the limits of before login."""
+    settings = config.managesieve
+    return ManageSieveConnection(max_line=settings.max_line_length, max_literal=settings.max_literal_before_login)
+
+
+async def run(
+    channel: Channel[Event], connection: ManageSieveConnection, services: Services, registry: Registry
+) -> None:
+    """Serve one connection until it ends."""
+    await _Session(channel, connection, services, registry).run()
+
+
+class _Session:
+    def __init__(
+        self, channel: Channel[Event], connection: ManageSieveConnection, services: Services, registry: Registry
+    ) -> None:
+        self.channel = channel
+        self.connection = connection
+        self.services = services
+        self.config: Config = services.config
+        self.auth: Authenticator = services.auth
+        self.registry = registry
+        self.limits = Limits(
+            max_script_size=self.config.sieve.max_script_size, max_errors=self.config.managesieve.max_compile_errors
+        )
+        self.login: _Login | None = None
+        self.sent = 0
+        self.commands = 0
+        self.bad_commands = 0
+        self.failed_logins = 0
+        self.last_failed = ("", "PLAIN")
+        self.started = time.monotonic()
+        self.handlers: dict[str, Callable[[Command], Awaitable[None]]] = {
+            "CAPABILITY": self.capability,
+            "NOOP": self.noop,
+            "LOGOUT": self.logout,
+            "STARTTLS": self.starttls,
+            "AUTHENTICATE": self.authenticate,
+            "UNAUTHENTICATE": self.unauthenticate,
+            "HAVESPACE": self.havespace,
+            "PUTSCRIPT": self.putscript,
+            "CHECKSCRIPT": self.checkscript,
+            "LISTSCRIPTS": self.listscripts,
+            "SETACTIVE": self.setactive,
+            "GETSCRIPT": self.getscript,
+            "DELETESCRIPT": self.deletescript,
+            "RENAMESCRIPT": self.renamescript,
+        }
+
+    # The loop
+
+    async def run(self) -> None:
+        reason = "Connection closed"
+        try:
+            self.write(self.greeting() + responses.ok(f"{self.config.managesieve.implementation} ready."))
+            while True:
+                await self.one(await self.event())
+        except _Quit as quit_:
+            reason = str(quit_) or "Logged out"
+        except TimeoutError:
+            reason = "Disconnected for inactivity"
+            self.write(responses.bye("Disconnected for inactivity."))
+        except ConnectionError as error:
+            reason = f"Connection lost: {error}" if str(error) else "Connection lost"
+        finally:
+            self.channel.flush()
+            self.ended(reason)
+
+    async def event(self) -> Event:
+        settings = self.config.managesieve
+        timeout = (
+            settings.idle_timeout
+            if self.login
+            else max(0.1, settings.login_timeout - (time.monotonic() - self.started))
+        )
+        event = await self.channel.next_event(timeout)
+        if isinstance(event, Woken):
+            self.write(responses.bye("Server is shutting down.", b"TRYLATER"))
+            raise _Quit("Server is shutting down")
+        return event
+
+    async def one(self, event: Event) -> None:
+        match event:
+            case Closed():
+                raise _Quit("Connection closed")
+            case Command():
+                await self.command(event)
+            case BadCommand(fatal=True, text=text):
+                self.write(responses.bye(text))
+                raise _Quit(text)
+            case BadCommand(too_big=True, text=text):
+                self.write(responses.no(text, b"QUOTA/MAXSIZE" if self.login else b""))
+                self.bad()
+            case BadCommand(text=text):
+                self.write(responses.no(text))
+                self.bad()
+            case SaslResponse():
+                self.write(responses.no("Nothing was asked."))
+                self.bad()
+
+    async def command(self, command: Command) -> None:
+        handler = self.handlers.get(command.name)
+        settings = self.config.managesieve
+        if self.login is None:
+            self.commands += 1
+            if self.commands > settings.max_commands_before_login:
+                self.write(responses.bye("Too many commands before login."))
+                raise _Quit("too many commands before login")
+        if handler is None:
+            self.write(responses.no(f"Unknown command {command.name[:32]}."))
+            self.bad()
+            return
+        try:
+            await handler(command)
+        except _Refused as refused:
+            self.write(responses.no(refused.text, refused.code))
+        except MasError as error:
+            self.write(self.refusal(error))
+
+    def bad(self) -> None:
+        self.bad_commands += 1
+        if self.bad_commands >= self.config.managesieve.max_bad_commands:
+            self.write(responses.bye("Too many bad commands."))
+            raise _Quit("too many bad commands")
+
+    def write(self, data: bytes) -> None:
+        self.sent += len(data)
+        self.channel.write(data)
+
+    def refusal(self, error: MasError) -> bytes:
+        """What a client is told of an error: the one place where the domain's words become ManageSieve's."""
+        match error:
+            case ScriptNotFound():
+                return responses.no("There is no script of that name.", b"NONEXISTENT")
+            case ScriptExists():
+                return responses.no("A script of that name exists.", b"ALREADYEXISTS")
+            case ScriptActive():
+                return responses.no("The active script cannot be deleted.", b"ACTIVE")
+            case InvalidScriptName():
+                return responses.no("That cannot be the name of a script.")
+            case TooManyScripts(message=text):
+                return responses.no(text, b"QUOTA/MAXSCRIPTS")
+            case ScriptsTooBig(message=text):
+                return responses.no(text, b"QUOTA/MAXSIZE")
+            case OverQuota(message=text):
+                return responses.no(text, b"QUOTA")
+            case StorageUnavailable() | AuthUnavailable():
+                _log.error("command failed", session=self.channel.peer.session_id, error=str(error))
+                return responses.no("Temporary failure, try again later.", b"TRYLATER")
+        _log.error("command failed", session=self.channel.peer.session_id, error=repr(error))
+        return responses.no("Internal error.", b"TRYLATER")
+
+    def ended(self, reason: str) -> None:
+        peer = self.channel.peer
+        if self.login:
+            totals = self.config.managesieve.logout_format.replace("%i", str(self.connection.received)).replace(
+                "%o", str(self.sent)
+            )
+            _log.info(f"{reason}: {totals}", user=self.login.user.name, address=peer.address, session=peer.session_id)
+        elif self.failed_logins:
+            user, method = self.last_failed
+            logs.login_failed(
+                "managesieve",
+                user=user,
+                method=method,
+                address=peer.address,
+                local_address=peer.local_address,
+                attempts=self.failed_logins,
+                seconds=time.monotonic() - self.started,
+                tls=self.channel.tls,
+                session=peer.session_id,
+            )
+
+    # Any state
+
+    def greeting(self) -> bytes:
+        """The capabilities as they are now [RFC5804 1.7]."""
+        settings = self.config.managesieve
+        extensions = settings.sieve_capability or " ".join(self.registry.capabilities())
+        items: list[tuple[str, str | None]] = [("IMPLEMENTATION", settings.implementation), ("SIEVE", extensions)]
+        if settings.notify_capability and "enotify" in self.registry.extensions:
+            items.append(("NOTIFY", settings.notify_capability))
+        if self.login:
+            items += [
+                ("SASL", ""),
+                ("OWNER", self.login.user.name),
+                ("MAXREDIRECTS", str(self.config.sieve.max_redirects)),
+            ]
+        else:
+            items.append(("SASL", " ".join(self.auth.mechanisms(True)) if self.channel.tls else ""))
+        if not self.channel.tls:
+            items.append(("STARTTLS", None))
+        if self.login:
+            items.append(("UNAUTHENTICATE", None))
+        items.append(("VERSION", "1.0"))
+        return responses.capabilities(items)
+
+    async def capability(self, command: Command) -> None:
+        """CAPABILITY [RFC5804 2.4]"""
+        _arguments(command, 0)
+        self.write(self.greeting() + responses.ok("Capability completed."))
+
+    async def noop(self, command: Command) -> None:
+        """NOOP [RFC5804 2.13]"""
+        if len(command.arguments) > 1:
+            raise _Refused("NOOP takes at most one string.")
+        code = b"TAG " + responses.string(_octets(command, 0)) if command.arguments else b""
+        self.write(responses.ok("NOOP completed.", code))
+
+    async def logout(self, command: Command) -> None:
+        """LOGOUT [RFC5804 2.3]"""
+        _arguments(command, 0)
+        self.write(responses.ok("Logout completed."))
+        raise _Quit
+
+    # Before login
+
+    async def starttls(self, command: Command) -> None:
+        """STARTTLS [RFC5804 2.2]: what was pipelined behind it is discarded by the channel."""
+        _arguments(command, 0)
+        if self.channel.tls:
+            raise _Refused("TLS is already on.")
+        self.write(responses.ok("Begin TLS negotiation now."))
+        await self.channel.start_tls()
+        self.write(self.greeting() + responses.ok("TLS negotiation successful."))
+
+    async def authenticate(self, command: Command) -> None:
+        """AUTHENTICATE [RFC5804 2.1]"""
+        if self.login:
+            raise _Refused("Already authenticated.")
+        if not self.channel.tls:
+            raise _Refused("Use STARTTLS first.", b"ENCRYPT-NEEDED")
+        if not 1 <= len(command.arguments) <= 2:
+            raise _Refused("AUTHENTICATE takes a mechanism and at most one response.")
+        mechanism = _octets(command, 0).decode("ascii", "replace").upper()
+        if mechanism not in self.auth.mechanisms(True):
+            raise _Refused("Unsupported authentication mechanism.")
+        initial = _octets(command, 1) if len(command.arguments) == 2 else None
+        peer = self.channel.peer
+        try:
+            authcid, password, authzid = await self.exchange(mechanism, initial)
+            self.last_failed = (authcid, mechanism)
+            attempt = Attempt("sieve", peer.address, peer.local_address, self.channel.tls, peer.session_id, mechanism)
+            user = await self.auth.verify(authcid, password, attempt, authzid)
+            await self.services.sessions.login(peer, user.name, self.config.managesieve.max_user_ip_connections)
+        except SaslError:
+            self.failed_logins += 1
+            raise _Refused("Invalid authentication data.") from None
+        except UserDisabled as error:
+            self.failed_logins += 1
+            raise _Refused(error.reason or "This account may not log in.") from None
+        except AuthFailed:
+            self.failed_logins += 1
+            if self.failed_logins >= _MAX_BAD_LOGINS:
+                self.write(responses.bye("Authentication failed."))
+                raise _Quit("too many failed logins") from None
+            raise _Refused("Authentication failed.") from None
+        except TooManyConnections:
+            self.write(responses.bye("Maximum number of connections from your address exceeded.", b"TRYLATER"))
+            raise _Quit("too many connections of this user from this address") from None
+        self.login = _Login(user, _folder(user, self.config))
+        self.logged_in(True)
+        _log.info("login", user=user.name, method=mechanism, address=peer.address, session=peer.session_id)
+        self.write(responses.ok("Logged in."))
+
+    def logged_in(self, now: bool) -> None:
+        """Scripts may be sent, or no longer."""
+        settings = self.config.managesieve
+        after = self.config.sieve.max_script_size + _AFTER_LOGIN_LITERAL_SLACK
+        self.connection.max_literal = after if now else settings.max_literal_before_login
+
+    async def exchange(self, mechanism: str, initial: bytes | None) -> tuple[str, bytes, str]:
+        exchange = Exchange(mechanism)
+        if initial is not None and not exchange.challenge and exchange.respond(_decode(initial)):
+            return _credentials(exchange)
+        while True:
+            self.write(responses.string(base64.b64encode(exchange.challenge)) + b"\r\n")
+            self.connection.expect_sasl()
+            event = await self.event()
+            if isinstance(event, Closed):
+                raise _Quit("Connection closed")
+            if not isinstance(event, SaslResponse) or event.text is None:
+                raise SaslError("cancelled")
+            if exchange.respond(_decode(event.text)):
+                return _credentials(exchange)
+
+    # After login
+
+    def scripts(self) -> ScriptFolder:
+        if self.login is None:
+            raise _Refused("Authenticate first.")
+        return self.login.scripts
+
+    async def unauthenticate(self, command: Command) -> None:
+        """UNAUTHENTICATE [RFC5804 2.14.1]"""
+        self.scripts()
+        _arguments(command, 0)
+        await self.services.sessions.login(self.channel.peer, "", 0)
+        self.login = None
+        self.commands = 0
+        self.started = time.monotonic()
+        self.logged_in(False)
+        self.write(responses.ok("Logged out."))
+
+    async def havespace(self, command: Command) -> None:
+        """HAVESPACE [RFC5804 2.5]"""
+        scripts = self.scripts()
+        _arguments(command, 2)
+        size = command.arguments[1]
+        if not isinstance(size, int):
+            raise _Refused("HAVESPACE takes a name and a number.")
+        await _in_thread(scripts.check_space, _text(command, 0), size)
+        self.write(responses.ok("Putscript would succeed."))
+
+    async def putscript(self, command: Command) -> None:
+        """PUTSCRIPT [RFC5804 2.6]: stored only when it compiles; the old one stays until the new one is whole."""
+        scripts = self.scripts()
+        _arguments(command, 2)
+        name, content = _text(command, 0), _octets(command, 1)
+        await _in_thread(scripts.check_space, name, len(content))
+        warnings = await self.compile(content, name)
+        await _in_thread(scripts.put, name, content)
+        self.write(responses.ok(warnings or "PUTSCRIPT completed.", b"WARNINGS" if warnings else b""))
+
+    async def checkscript(self, command: Command) -> None:
+        """CHECKSCRIPT [RFC5804 2.12]"""
+        self.scripts()
+        _arguments(command, 1)
+        warnings = await self.compile(_octets(command, 0), "")
+        self.write(responses.ok(warnings or "Script checked successfully.", b"WARNINGS" if warnings else b""))
+
+    async def compile(self, content: bytes, name: str) -> str:
+        """Compile a script; returns its warnings as text. Raises _Refused with all mistakes."""
+        try:
+            if len(content) <= _INLINE_COMPILE_OCTETS:
+                program = compile_script(content, self.registry, self.limits, name)
+            else:
+                program = await asyncio.to_thread(compile_script, content, self.registry, self.limits, name)
+        except CompileError as error:
+            raise _Refused("\r\n".join(map(str, error.problems))) from None
+        return "\r\n".join(program.warnings)
+
+    async def listscripts(self, command: Command) -> None:
+        """LISTSCRIPTS [RFC5804 2.7]"""
+        scripts = self.scripts()
+        _arguments(command, 0)
+
+        def listed() -> list[tuple[str, bool]]:
+            active = scripts.active_name()
+            return [(name, name == active) for name in scripts.names()]
+
+        self.write(responses.scripts(await _in_thread(listed)) + responses.ok("Listscripts completed."))
+
+    async def setactive(self, command: Command) -> None:
+        """SETACTIVE [RFC5804 2.8]: a script that no longer compiles is not made active."""
+        scripts = self.scripts()
+        _arguments(command, 1)
+        name = _text(command, 0)
+        if name:
+            await self.compile(await _in_thread(scripts.read, name), name)
+        await _in_thread(scripts.activate, name)
+        self.write(responses.ok("Setactive completed."))
+
+    async def getscript(self, command: Command) -> None:
+        """GETSCRIPT [RFC5804 2.9]"""
+        scripts = self.scripts()
+        _arguments(command, 1)
+        content = await _in_thread(scripts.read, _text(command, 0))
+        self.write(responses.script(content) + responses.ok("Getscript completed."))
+
+    async def deletescript(self, command: Command) -> None:
+        """DELETESCRIPT [RFC5804 2.10]"""
+        scripts = self.scripts()
+        _arguments(command, 1)
+        await _in_thread(scripts.delete, _text(command, 0))
+        self.write(responses.ok("Deletescript completed."))
+
+    async def renamescript(self, command: Command) -> None:
+        """RENAMESCRIPT [RFC5804 2.11]"""
+        scripts = self.scripts()
+        _arguments(command, 2)
+        await _in_thread(scripts.rename, _text(command, 0), _text(command, 1))
+        self.write(responses.ok("Renamescript completed."))
+
+
+def _folder(user: User, config: Config) -> ScriptFolder:
+    settings = config.sieve
+
+    def place(template: str) -> Path:
+        path = expand(template, values_of(user.name, home=str(user.home), service="sieve"))
+        return user.home / path[2:] if path.startswith("~/") else Path(path)
+
+    return ScriptFolder(
+        place(settings.dir),
+        place(settings.active),
+        max_scripts=settings.max_scripts,
+        max_storage=settings.max_storage,
+        max_size=settings.max_script_size,
+    )
+
+
+async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
+    return await asyncio.to_thread(function, *arguments)
+
+
+def _arguments(command: Command, count: int) -> None:
+    if len(command.arguments) != count:
+        raise _Refused(f"{command.name} takes {count or 'no'} argument{'s' if count != 1 else ''}.")
+
+
+def _octets(command: Command, at: int) -> bytes:
+    value = command.arguments[at]
+    if isinstance(value, Atom | int):
+        raise _Refused(f"{command.name} takes strings.")
+    return value
+
+
+def _text(command: Command, at: int) -> str:
+    try:
+        return _octets(command, at).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _Refused("The name of a script must be UTF-8.") from None
+
+
+def _decode(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise SaslError("not base64") from None
+
+
+def _credentials(exchange: Exchange) -> tuple[str, bytes, str]:
+    credentials = exchange.credentials
+    assert credentials is not None
+    return credentials.authcid, credentials.password, credentials.authzid
