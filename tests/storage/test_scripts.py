@@ -78,13 +78,11 @@ def test_a_hand_written_active_file_is_kept(folder: ScriptFolder) -> None:
 def test_limits_hold_for_havespace_and_put_alike(tmp_path: Path) -> None:
     folder = ScriptFolder(tmp_path / "s", tmp_path / "active", max_scripts=2, max_storage=100, max_size=80)
     folder.put("a", b"x" * 60)
-    for act in (
-        lambda: folder.check_space("b", 41),
-        lambda: folder.put("b", b"x" * 41),
-        lambda: folder.put("a", b"x" * 81),
-    ):
+    with pytest.raises(ScriptsTooBig):
+        folder.check_space("b", 41)
+    for name, size in (("b", 41), ("a", 81)):
         with pytest.raises(ScriptsTooBig):
-            act()
+            folder.put(name, b"x" * size)
     folder.put("a", b"x" * 80)
     folder.put("b", b"x" * 20)
     with pytest.raises(TooManyScripts):
