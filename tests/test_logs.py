@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 from mas.config import Log
 from mas.logs import escape, get_logger, login_failed, login_failed_line, setup
+from tests.support.servers import need
 
 Lines = Callable[[], list[str]]
 
@@ -175,8 +175,7 @@ def test_the_line_of_a_failed_login() -> None:
 def test_fail2bans_stock_filter_finds_the_address(
     prefix: str, log_file: tuple[int, Lines], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = shutil.which("fail2ban-regex")
-    assert program, "fail2ban is not installed: tests/install-servers"
+    program = need("fail2ban-regex")
     descriptor, lines = log_file
     setup(Log(), descriptor)
     for service, user, address in (
