@@ -2,6 +2,7 @@
 # make test    everything: needs Debian's servers and clients (tests/install-servers gets them where it may)
 # make check   format, lint, types, fast tests: what every commit passes
 # make fuzz    the parsers against much more made-up input
+# make bench   the table of the README: MAS beside Debian's Dovecot, as root (bench/README.md)
 # make lock    renew the locked versions; make clean
 #
 # Needs Python 3.11 or newer and make. Everything that is installed goes into .venv (which may be a symbolic link).
@@ -18,7 +19,7 @@ DEV := $(VENV)/.mas-dev-$(call lock_hash,requirements-dev.lock)
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
-.PHONY: run venv launcher check test fuzz lock clean
+.PHONY: run venv launcher check test bench fuzz lock clean
 .DELETE_ON_ERROR:
 
 run: venv
@@ -35,6 +36,9 @@ check: $(DEV)
 test: $(DEV)
 	tests/install-servers
 	$(BIN)/pytest -n 2
+
+bench: $(DEV)
+	$(BIN)/python bench/run.py
 
 # Every test that makes up its own input, with many more inputs.
 fuzz: $(DEV)
