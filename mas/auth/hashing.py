@@ -33,7 +33,7 @@ class HashPool:
         if stored.scheme in CHEAP:
             return verify_stored(password, stored, user)
         if self.waiting >= self.queue:
-            raise AuthUnavailable(f"auth.hash_queue = {self.queue} is exceeded")
+            raise AuthUnavailable(f"auth.queue = {self.queue} is exceeded")
         self.waiting += 1
         work = asyncio.get_running_loop().run_in_executor(self._threads, verify_stored, password, stored, user)
         # The thread goes on when the session is gone, and counts until it ends.

@@ -60,19 +60,20 @@ CLIENT_FIRST: Final = frozenset({"PLAIN"})
 class Exchange:
     """One authentication exchange. ``challenge`` is what to send next, ``credentials`` the result (None until done)."""
 
-    def __init__(self, mechanism: str) -> None:
-        """Raises SaslError when MAS does not know the mechanism."""
+    def __init__(self, mechanism: str, max_response: int = MAX_RESPONSE) -> None:
+        """``max_response`` octets of one response (``auth.max_response``). Raises SaslError when MAS does not know the mechanism."""
         try:
             self._steps = MECHANISMS[mechanism.upper()]()
         except KeyError:
             raise SaslError("unknown SASL mechanism") from None
+        self._max_response = max_response
         self.challenge: bytes = next(self._steps)
         self.credentials: Credentials | None = None
 
     def respond(self, response: bytes) -> Credentials | None:
         """Take the client's response (decoded). Returns the credentials when it was the last one. Raises SaslError."""
-        if len(response) > MAX_RESPONSE:
-            raise SaslError(f"SASL response above {MAX_RESPONSE} octets")
+        if len(response) > self._max_response:
+            raise SaslError(f"auth.max_response = {self._max_response} is exceeded")
         try:
             self.challenge = self._steps.send(response)
         except StopIteration as end:

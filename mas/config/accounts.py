@@ -95,6 +95,7 @@ class Auth(Section):
     cache_negative_ttl: Duration = written("1m")
     timeout: Duration = written("6s")
     workers: Count = 0
+    queue: Positive = 256
     max_response: Size = written("8K")
     socket: tuple[UnixSocket, ...] = written((_POSTFIX_AUTH,))
 

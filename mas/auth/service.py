@@ -1,0 +1,267 @@
+"""The Authenticator of a MAS host: passdbs and userdbs in order, the cache, the price of failures.
+
+A login goes: name checked and formatted; the address's penalty waited for; passdbs asked in order until one says yes (an unknown user and
+a wrong password go on to the next, and so does a database that does not answer, but then "no" becomes "unavailable"); ``allow_nets``,
+``nologin``; the userdbs; a User. "No" is told at a time counted from the start of the attempt, so how long it took inside does not show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from mas import variables
+from mas.auth.cache import Cache
+from mas.auth.database import Database, Row
+from mas.auth.hashing import HashPool
+from mas.auth.interface import Attempt, CounterStore
+from mas.auth.passdb import Answer, SqlPassdb, Verdict, is_allowed
+from mas.auth.penalty import LocalCounters, Penalty
+from mas.auth.query import Query
+from mas.auth.sasl import CLEARTEXT, MECHANISMS
+from mas.auth.userdb import PrefetchUserdb, SqlUserdb, StaticUserdb, Userdb, make_user, prefetched, require
+from mas.config import Config
+from mas.errors import AddressNotAllowed, AuthFailed, AuthUnavailable, ConfigError, UserDisabled, UserUnknown
+from mas.user import User
+
+log = structlog.get_logger("mas.auth")
+
+MAX_NAME: Final = 320
+"""Octets of a user name: local part 64, "@", domain 255 [RFC5321 4.5.3.1]."""
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def open_authenticator(
+    config: Config,
+    counters: CounterStore | None = None,
+    *,
+    sleep: Sleep = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
+    penalty: bool = True,
+) -> Accounts:
+    """The authenticator of a configuration; one a worker, made and used on its loop. Connects at the first login.
+
+    counters: shared counts of failed logins; without it, this process's own. penalty=False: for commands. Raises ConfigError.
+    """
+    return Accounts(config, counters or LocalCounters(), sleep, clock, penalty=penalty)
+
+
+class Accounts:
+    """Implements ``mas.auth.interface.Authenticator``."""
+
+    def __init__(
+        self, config: Config, counters: CounterStore, sleep: Sleep, clock: Callable[[], float], *, penalty: bool = True
+    ) -> None:
+        auth = config.auth
+        self._format = auth.username_format
+        self._allowed = _characters(auth.username_chars)
+        self._mechanisms = tuple(name for name in auth.mechanisms if name in MECHANISMS)
+        if unbuilt := [name for name in auth.mechanisms if name not in MECHANISMS]:
+            log.warning("SASL mechanisms that are not offered yet", mechanisms=unbuilt)
+        self._location = config.mail.location
+        self._sleep = sleep
+        self._clock = clock
+        self._limit = auth.queue
+        self._working = 0
+        self.cache = Cache(auth.cache_size, auth.cache_ttl, auth.cache_negative_ttl)
+        self.pool = HashPool(auth.workers, auth.queue)
+        self.penalty = Penalty(
+            counters,
+            failure_delay=auth.failure_delay,
+            on=auth.penalty and penalty,
+            trusted=auth.login_trusted_networks,
+        )
+        self._databases: dict[str, Database] = {}
+        self.passdbs = [
+            SqlPassdb(
+                f"passdb[{index}]",
+                self._database(passdb.url.get_secret_value(), passdb.max_connections, auth.timeout),
+                passdb.query,
+                passdb.iterate_query,
+                passdb.default_scheme,
+                self.cache,
+                self.pool,
+            )
+            for index, passdb in enumerate(config.passdb)
+        ]
+        self.userdbs: list[Userdb] = []
+        for index, userdb in enumerate(config.userdb):
+            if userdb.driver == "static":
+                self.userdbs.append(
+                    StaticUserdb(userdb.home, userdb.uid, userdb.gid, allow_all_users=userdb.allow_all_users)
+                )
+            elif userdb.driver == "prefetch":
+                self.userdbs.append(PrefetchUserdb())
+            else:
+                if userdb.url is None and not config.passdb:
+                    raise ConfigError([f"userdb[{index}].url: is required without a [[passdb]]"])
+                url = (userdb.url or config.passdb[0].url).get_secret_value()
+                database = self._database(url, userdb.max_connections, auth.timeout)
+                key = f"userdb[{index}]"
+                self.userdbs.append(SqlUserdb(key, database, userdb.query, userdb.iterate_query, self.cache))
+
+    def _database(self, url: str, connections: int, timeout: float) -> Database:
+        """One pool a URL."""
+        if url not in self._databases:
+            self._databases[url] = Database(url, connections=connections, timeout=timeout)
+        return self._databases[url]
+
+    def mechanisms(self, secured: bool) -> Sequence[str]:
+        """As in Authenticator."""
+        return [name for name in self._mechanisms if secured or name not in CLEARTEXT]
+
+    def name_of(self, given: str) -> str | None:
+        """The name to look up for what a client or a sender wrote; None when it can be nobody's."""
+        if not given or len(given.encode("utf-8", "surrogateescape")) > MAX_NAME or not given.isprintable():
+            return None
+        if self._allowed is not None and not self._allowed.issuperset(given):
+            return None
+        return variables.expand(self._format, variables.values_of(given)) or None
+
+    async def verify(self, authcid: str, password: bytes, attempt: Attempt, authzid: str = "") -> User:
+        """As in Authenticator. An ``authzid`` other than the user's own name is refused: there are no proxy users."""
+        started = self._clock()
+        name = self.name_of(authcid)
+        wait = await self.penalty.before(attempt)
+        if wait and not (name and any(db.proven(name, password, attempt) for db in self.passdbs)):
+            await self._sleep(wait)
+        try:
+            if name is None or (authzid and self.name_of(authzid) != name):
+                await self._pretend()
+                raise AuthFailed("user name or authorization identity is not acceptable")
+            answer = await self._check(name, password, attempt)
+        except AuthFailed as error:
+            log.info("login failed", user=authcid[:MAX_NAME], service=attempt.service, rip=attempt.remote, session=attempt.session_id,
+                     reason=str(error))  # fmt: skip
+            await self.penalty.failed(attempt, name or authcid, password)
+            await self._sleep(max(0.0, started + wait + self.penalty.failure_delay - self._clock()))
+            raise
+        await self.penalty.succeeded(attempt)
+        if "nologin" in answer.row:
+            raise UserDisabled(answer.row.get("reason", ""))
+        try:
+            return await self._user(answer.user, attempt.service, answer)
+        except UserUnknown:
+            log.error("the password is right, but no userdb knows the user", user=answer.user)
+            raise AuthUnavailable(f"{answer.user}: no userdb knows this user") from None
+
+    async def _pretend(self) -> None:
+        """What asking every passdb in vain would burn."""
+        for passdb in self.passdbs:
+            await passdb.pretend()
+
+    async def _check(self, name: str, password: bytes, attempt: Attempt) -> Answer:
+        """The first passdb's yes. Raises AuthFailed, AddressNotAllowed, AuthUnavailable."""
+        if self._working >= self._limit:
+            raise AuthUnavailable(f"auth.queue = {self._limit} is exceeded")
+        self._working += 1
+        try:
+            failure: AuthFailed = AuthFailed("unknown user")
+            unavailable: AuthUnavailable | None = None
+            for passdb in self.passdbs:
+                try:
+                    answer = await passdb.verify(name, password, attempt)
+                except AuthUnavailable as error:
+                    unavailable = error
+                    continue
+                if answer.verdict is Verdict.MISMATCH:
+                    failure = AuthFailed("wrong password")
+                elif answer.verdict is Verdict.MATCH:
+                    nets = answer.row.get("allow_nets", "")
+                    if not nets or is_allowed(nets, attempt.remote):
+                        return answer
+                    failure = AddressNotAllowed(f"address {attempt.remote or 'unknown'} is not in allow_nets")
+            raise unavailable or failure
+        finally:
+            self._working -= 1
+
+    async def lookup(self, name: str, service: str) -> User:
+        """As in Authenticator."""
+        formatted = self.name_of(name)
+        if formatted is None:
+            raise UserUnknown(name)
+        return await self._user(formatted, service, None)
+
+    async def _user(self, name: str, service: str, answer: Answer | None) -> User:
+        """The first userdb's user. ``answer`` is the passdb's, after a login. Raises UserUnknown, AuthUnavailable."""
+        unavailable: AuthUnavailable | None = None
+        for index, userdb in enumerate(self.userdbs):
+            try:
+                found = answer
+                if found is None and self._asks_passdb(userdb, last=index == len(self.userdbs) - 1):
+                    found = await self._passdb_row(name, service)
+                    if found is None and not (isinstance(userdb, StaticUserdb) and userdb.allow_all_users):
+                        continue
+                user = found.user if found else name
+                given: Row = prefetched(found.row) if found else {}
+                fields = await userdb.fields(user, service, given)
+                if fields is not None:
+                    return make_user(user, require(fields, user), self._location, service)
+            except AuthUnavailable as error:
+                unavailable = error
+        if unavailable is not None:
+            raise unavailable
+        raise UserUnknown(name)
+
+    def _asks_passdb(self, userdb: Userdb, *, last: bool) -> bool:
+        """Whether a look-up without a login needs the passdb's row: to know whether the user exists (static), or for ``userdb_*``.
+
+        Dovecot's prefetch never answers such a look-up; here it does when no other userdb follows that could.
+        """
+        if isinstance(userdb, StaticUserdb):
+            return not userdb.allow_all_users or any(db.gives_userdb_fields for db in self.passdbs)
+        return isinstance(userdb, PrefetchUserdb) and last
+
+    async def _passdb_row(self, name: str, service: str) -> Answer | None:
+        """The first passdb's row; None: unknown in all. Raises AuthUnavailable when one that could know does not answer."""
+        unavailable: AuthUnavailable | None = None
+        for passdb in self.passdbs:
+            try:
+                answer = await passdb.lookup(name, service)
+            except AuthUnavailable as error:
+                unavailable = error
+                continue
+            if answer is not None:
+                return answer
+        if unavailable is not None:
+            raise unavailable
+        return None
+
+    async def users(self) -> AsyncIterator[str]:
+        """As in Authenticator: the userdbs' ``iterate_query``, else the passdbs'. Each name once."""
+        queries: list[tuple[Database, Query]] = [
+            (db.database, db.iterate) for db in self.userdbs if isinstance(db, SqlUserdb) and db.iterate is not None
+        ] or [(db.database, db.iterate) for db in self.passdbs if db.iterate is not None]
+        if not queries:
+            raise ConfigError(["passdb.iterate_query: is needed to list the users"])
+        seen: set[str] = set()
+        for database, query in queries:
+            for row in await database.fetch(query, variables.values_of(""), limit=0):
+                name = row.get("user") or row.get("username", "")
+                if "user" not in row and row.get("domain") and "@" not in name:
+                    name = f"{name}@{row['domain']}"
+                if name and name not in seen:
+                    seen.add(name)
+                    yield name
+
+    async def close(self) -> None:
+        """As in Authenticator."""
+        self.pool.close()
+        for database in self._databases.values():
+            await database.close()
+
+
+def _characters(spec: str) -> frozenset[str] | None:
+    """``a-zA-Z0-9.-_@``: a range only between two letters or two digits, so that ``.-_`` is three characters. None: all."""
+    if not spec:
+        return None
+    found: set[str] = set()
+    for part in re.findall(r"[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9]|.", spec, re.DOTALL):
+        found.update(map(chr, range(ord(part[0]), ord(part[-1]) + 1)))
+    return frozenset(found)
