@@ -1,0 +1,316 @@
+"""A message and its recipients to one DeliveryResult each. LMTP and ``mas deliver`` hand it their mail.
+
+The message was received once (``Store.incoming``) and is saved for every recipient from there, so that the store can write it once and
+link it. What happens to it is asked for each recipient of ``decide``: a list of saves, empty to discard. Today that is the implicit keep
+(INBOX, or the detail's mailbox); a Sieve interpreter takes its place without anything else here knowing.
+
+Promises: a result without an error means that the message is durable for that recipient. One recipient's failure is no other's. A mailbox
+that does not exist (and is not to be made), or cannot be used, means INBOX: a wrong filing never costs mail. Deliveries to one user start
+in the order in which they came, ``lmtp.user_concurrency_limit`` at once. One log line for each delivery.
+Must not know: LMTP, sockets, reply codes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+
+import structlog
+
+from mas.config import Config
+from mas.errors import LimitExceeded, MailboxError, MailboxExists, MasError
+from mas.storage.interface import Account, Incoming, Store
+from mas.storage.model import INBOX, Flags, MailboxName, SaveOptions
+from mas.user import User
+
+_log = structlog.get_logger("mas.delivery")
+
+MAX_AT_ONCE = 8
+"""Recipients of one message that are served at once."""
+MAX_WAIT = 240.0
+"""Seconds that a delivery waits for earlier ones to the same user; Postfix gives up after 600."""
+EXPIRE_INTERVAL = 600.0
+"""Seconds between two runs of autoexpunge that deliveries to one user start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What all recipients of a transaction share. ``sender`` is the reverse path without brackets, empty for ``<>``.
+
+    session: the id in every log line. service: ``lmtp`` or ``lda``.
+    """
+
+    sender: str
+    session: str
+    service: str = "lmtp"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One recipient.
+
+    address: as the MTA gave it, detail included. detail: the part after the recipient delimiter.
+    original: what the sender had written (ORCPT), empty when unknown.
+    mailbox: where to save by default (``mas deliver -m``); None: INBOX, or the detail's.
+    """
+
+    user: User
+    address: str
+    detail: str = ""
+    original: str = ""
+    mailbox: MailboxName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """One way of keeping the message. ``create``: make a missing mailbox, else it goes to INBOX. ``subscribe``: to what was made."""
+
+    mailbox: MailboxName = INBOX
+    flags: Flags = field(default_factory=Flags)
+    create: bool = False
+    subscribe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """``error`` None: every save is durable. ``mailboxes``: where it was saved; empty when it was discarded."""
+
+    recipient: Recipient
+    mailboxes: Sequence[MailboxName] = ()
+    error: Exception | None = None
+
+
+Decide = Callable[[Incoming, Envelope, Recipient, Account], Awaitable[Sequence[Save]]]
+"""What to do with a message for one recipient. A MasError fails this delivery for now; it must not raise for a user's mistakes."""
+
+
+def split_address(local_part: str, domain: str, delimiters: str) -> tuple[str, str]:
+    """``user+detail`` at the first of the delimiters: (user name, detail). A delimiter that is the first character is none."""
+    cuts = [at for char in delimiters if (at := local_part.find(char, 1)) > 0]
+    local, detail = (local_part[: min(cuts)], local_part[min(cuts) + 1 :]) if cuts else (local_part, "")
+    return (f"{local}@{domain}" if domain else local), detail
+
+
+def trace_header(
+    envelope: Envelope,
+    recipients: Sequence[Recipient],
+    *,
+    received_from: str,
+    by: str,
+    protocol: str,
+    delivery_address: str = "final",
+    add_received: bool = True,
+    now: float | None = None,
+) -> bytes:
+    """Return-Path, Delivered-To and Received [RFC5321 4.4], CRLF line ends.
+
+    What names a recipient is only there when there is one: the message is the same for all of them, and none is to see the others.
+    received_from: ``name (address)`` or what else is known of the client; empty: no ``from`` clause.
+    """
+    one = recipients[0] if len(recipients) == 1 else None
+    found = [f"Return-Path: <{envelope.sender}>"]
+    if one is not None and delivery_address != "none":
+        found.append(f"Delivered-To: {(one.original if delivery_address == 'original' else '') or one.address}")
+    if add_received:
+        source = f"from {received_from}\r\n\t" if received_from else ""
+        wanted = f"\r\n\tfor <{one.address}>" if one is not None else ""
+        date = formatdate(now, localtime=True)
+        found.append(f"Received: {source}by {by} with {protocol}\r\n\tid {envelope.session}{wanted}; {date}")
+    return "\r\n".join([*found, ""]).encode()
+
+
+class CrlfLines:
+    """Makes every line end CRLF, whatever the chunks' borders: a bare LF becomes CRLF, a bare CR stays."""
+
+    def __init__(self) -> None:
+        self._after_cr = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The next piece; free of copies when it is in order already."""
+        if not chunk:
+            return chunk
+        after_cr, self._after_cr = self._after_cr, chunk.endswith(b"\r")
+        split_pair = after_cr and chunk.startswith(b"\n")
+        if chunk.count(b"\n") == chunk.count(b"\r\n") + split_pair:
+            return chunk
+        if split_pair:
+            return b"\n" + _crlf(chunk[1:])
+        return _crlf(chunk)
+
+
+def _crlf(chunk: bytes) -> bytes:
+    return chunk.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+class Delivery:
+    """The deliveries of one process."""
+
+    def __init__(self, store: Store, config: Config, decide: Decide | None = None) -> None:
+        self._store = store
+        self._config = config
+        self._decide = decide or self._implicit_keep
+        self._turns: dict[str, _Turn] = {}
+        self._expires = any(box.autoexpunge or box.autoexpunge_max_mails for box in config.mailbox)
+        self._expired: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def deliver(
+        self, message: Incoming, envelope: Envelope, recipients: Sequence[Recipient]
+    ) -> list[DeliveryResult]:
+        """Deliver a finished message; the results are in the order of the recipients. Raises nothing for a recipient's sake."""
+        message_id = header_field(message.header(), b"message-id")
+        if len(recipients) == 1:
+            return [await self._one(message, message_id, envelope, recipients[0])]
+        at_once = asyncio.Semaphore(MAX_AT_ONCE)
+
+        async def bounded(recipient: Recipient) -> DeliveryResult:
+            async with at_once:
+                return await self._one(message, message_id, envelope, recipient)
+
+        return await asyncio.gather(*(bounded(recipient) for recipient in recipients))
+
+    async def close(self) -> None:
+        """Wait for what deliveries have started."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _one(
+        self, message: Incoming, message_id: str, envelope: Envelope, recipient: Recipient
+    ) -> DeliveryResult:
+        user = recipient.user
+        who = f"{envelope.service}({user.name}): msgid={message_id or '<>'}"
+        log = _log.bind(session=envelope.session, size=message.size, sender=f"<{envelope.sender}>")
+        try:
+            async with self._turn(user.name), await self._store.open(user) as account:
+                saves = await self._decide(message, envelope, recipient, account)
+                mailboxes = [await self._save(account, message, save) for save in saves]
+        except MasError as error:
+            log.warning(f"{who}: save failed: {error}", kind=type(error).__name__)
+            return DeliveryResult(recipient, error=error)
+        except Exception as error:
+            log.exception(f"{who}: save failed")
+            return DeliveryResult(recipient, error=error)
+        for mailbox in mailboxes:
+            log.info(f"{who}: saved mail to {mailbox}")
+        if not mailboxes:
+            log.info(f"{who}: discarded")
+        self._expire_soon(user)
+        return DeliveryResult(recipient, mailboxes)
+
+    async def _save(self, account: Account, message: Incoming, save: Save) -> MailboxName:
+        """Returns where it went."""
+        batch = [(message, SaveOptions(flags=save.flags))]
+        if save.mailbox != INBOX:
+            try:
+                if save.create and save.subscribe:
+                    await self._make(account, save.mailbox)
+                await account.save(save.mailbox, batch, create=save.create, delivery=True)
+            except MailboxError as error:
+                _log.info("delivery falls back to INBOX", user=account.user.name, mailbox=error.name, why=error.detail)
+            else:
+                return save.mailbox
+        await account.save(INBOX, batch, create=True, delivery=True)
+        return INBOX
+
+    @staticmethod
+    async def _make(account: Account, mailbox: MailboxName) -> None:
+        try:
+            await account.create(mailbox)
+        except MailboxExists:
+            return
+        await account.subscribe(mailbox)
+
+    async def _implicit_keep(
+        self, message: Incoming, envelope: Envelope, recipient: Recipient, account: Account
+    ) -> Sequence[Save]:
+        lmtp = self._config.lmtp
+        mailbox = recipient.mailbox
+        if mailbox is None and recipient.detail and lmtp.save_to_detail_mailbox:
+            mailbox = MailboxName(recipient.detail)
+        if mailbox is None or mailbox.upper() == INBOX:
+            return [Save()]
+        return [Save(mailbox, create=lmtp.mailbox_autocreate, subscribe=lmtp.mailbox_autosubscribe)]
+
+    def _turn(self, name: str) -> _Turn:
+        turn = self._turns.get(name)
+        if turn is None:
+            turn = self._turns[name] = _Turn(self._turns, name, self._config.lmtp.user_concurrency_limit)
+        return turn
+
+    def _expire_soon(self, user: User) -> None:
+        """Autoexpunge after a delivery, in the background, and not for each one of a burst."""
+        if not self._expires:
+            return
+        now = time.monotonic()
+        if now - self._expired.get(user.name, -EXPIRE_INTERVAL) < EXPIRE_INTERVAL:
+            return
+        if len(self._expired) >= 10_000:
+            self._expired = {name: at for name, at in self._expired.items() if now - at < EXPIRE_INTERVAL}
+        self._expired[user.name] = now
+        task = asyncio.get_running_loop().create_task(self._expire(user))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _expire(self, user: User) -> None:
+        try:
+            async with await self._store.open(user) as account:
+                await account.expire()
+        except Exception as error:
+            _log.warning("autoexpunge failed", user=user.name, error=str(error), kind=type(error).__name__)
+
+
+class _Turn:
+    """At most ``limit`` deliveries of one user at once (0 = no limit), first come first served; forgotten when nobody is in it."""
+
+    def __init__(self, turns: dict[str, _Turn], name: str, limit: int) -> None:
+        self._turns = turns
+        self._name = name
+        self._limit = limit
+        self._semaphore = asyncio.Semaphore(limit) if limit else None
+        self._inside = 0
+
+    async def __aenter__(self) -> None:
+        self._inside += 1
+        if self._semaphore is None or not self._semaphore.locked():
+            if self._semaphore is not None:
+                await self._semaphore.acquire()
+            return
+        try:
+            async with asyncio.timeout(MAX_WAIT):
+                await self._semaphore.acquire()
+        except TimeoutError:
+            self._leave()
+            raise LimitExceeded("lmtp.user_concurrency_limit", self._limit) from None
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._semaphore is not None:
+            self._semaphore.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._inside -= 1
+        if not self._inside:
+            self._turns.pop(self._name, None)
+
+
+def header_field(header: bytes, name: bytes) -> str:
+    """The first field of that name (lower case), unfolded, without control characters, at most 250 characters; for the log."""
+    start = 0
+    while start < len(header):
+        end = header.find(b"\n", start)
+        end = len(header) if end < 0 else end
+        if header[start : start + len(name) + 1].lower() == name + b":":
+            while header[end + 1 : end + 2] in (b" ", b"\t"):
+                end = header.find(b"\n", end + 1)
+                if end < 0:
+                    end = len(header)
+            text = header[start + len(name) + 1 : end].decode(errors="replace")
+            return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:250]
+        start = end + 1
+    return ""
