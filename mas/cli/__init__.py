@@ -1,0 +1,88 @@
+"""The command line: ``mas`` serves, ``mas COMMAND`` does one thing and ends.
+
+One module a noun, imported only when its command is asked for (or when all of them are to be listed), and what is slow to import
+(databases, storage) only inside the commands. ``-c FILE`` may stand before or behind the command.
+
+Exit codes: 0 done, 1 not done (the reason is on standard error), 2 bad usage, 75 try again later, 78 the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mas.errors import AuthUnavailable, ConfigError, MasError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from mas.config import Config
+
+DEFAULT_CONFIG = "/etc/mas/mas.toml"
+EX_TEMPFAIL = 75
+EX_CONFIG = 78
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for every command (``typer.Context.obj``)."""
+
+    path: Path
+
+    def load(self) -> Config:
+        """The configuration. Raises ConfigError."""
+        from mas.config import load
+
+        return load(self.path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run ``sys.argv`` (or ``arguments``) and exit."""
+    from mas.cli.application import application
+
+    path, arguments = take_config(sys.argv[1:] if arguments is None else arguments)
+    try:
+        application(arguments)(args=arguments, prog_name="mas", obj=Settings(path))
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        raise SystemExit(EX_CONFIG) from None
+    except (AuthUnavailable, StorageUnavailable) as error:
+        print(f"mas: {error}", file=sys.stderr)
+        raise SystemExit(EX_TEMPFAIL) from None
+    except MasError as error:
+        print(f"mas: {_sentence(error)}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        # The reader of the output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+
+
+def take_config(arguments: list[str]) -> tuple[Path, list[str]]:
+    """The path of the configuration (``-c FILE``, ``$MAS_CONFIG`` or the default one), and the arguments without it."""
+    path = os.environ.get("MAS_CONFIG") or DEFAULT_CONFIG
+    rest: list[str] = []
+    todo = iter(arguments)
+    for argument in todo:
+        if argument == "--":
+            return Path(path), [*rest, argument, *todo]
+        if argument in ("-c", "--config"):
+            path = next(todo, "")
+            if not path:
+                print(f"mas: {argument} needs a file", file=sys.stderr)
+                raise SystemExit(2)
+        elif argument.startswith("--config="):
+            path = argument.partition("=")[2]
+        elif argument.startswith("-c") and not argument.startswith("--"):
+            path = argument[2:]
+        else:
+            rest.append(argument)
+    return Path(path), rest
+
+
+def _sentence(error: MasError) -> str:
+    """``user unknown: kim@example.net``: the error's class in words, then what it says."""
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in type(error).__name__).strip()
+    return f"{words}: {error}" if str(error) else words
