@@ -1,0 +1,125 @@
+"""The queue of outgoing mail: kept, retried, sent once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mas.errors import DiskFull
+from mas.outgoing.queue import Envelope, NotNow, Queue, Refused
+
+ENVELOPE = Envelope("kim@example.org", ["lee@example.net"], "redirect", "user@example.net", "<1@example.org>")
+
+
+class Server:
+    """A submission server whose mood can be set."""
+
+    def __init__(self) -> None:
+        self.mood: Exception | None = None
+        self.sent: list[tuple[Envelope, bytes]] = []
+        self.given_up: list[str] = []
+
+    async def send(self, envelope: Envelope, message: bytes) -> None:
+        await asyncio.sleep(0)
+        if self.mood:
+            raise self.mood
+        self.sent.append((envelope, message))
+
+    async def give_up(self, envelope: Envelope, message: bytes, why: str) -> None:
+        self.given_up.append(why)
+
+
+def queue(tmp_path: Path, server: Server) -> Queue:
+    return Queue(tmp_path / "outgoing", server.send, server.give_up)
+
+
+async def test_sent_at_once_and_gone(tmp_path: Path) -> None:
+    server = Server()
+    outgoing = queue(tmp_path, server)
+    await outgoing.add(ENVELOPE, b"Subject: x\r\n\r\n\x00\xff\r\n")
+    await outgoing.close()
+    assert server.sent == [(ENVELOPE, b"Subject: x\r\n\r\n\x00\xff\r\n")]
+    assert len(outgoing) == 0
+
+
+async def test_kept_while_the_server_is_down_and_sent_once_by_whoever_comes_next(tmp_path: Path) -> None:
+    server = Server()
+    server.mood = NotNow("down")
+    outgoing = queue(tmp_path, server)
+    await outgoing.add(ENVELOPE, b"x")
+    await outgoing.close()
+    assert len(outgoing) == 1
+    await outgoing.run_due()
+    assert server.sent == []
+    (path,) = outgoing.folder.glob("*.mail")
+    os.utime(path, (0, 0))
+    server.mood = None
+    others = [queue(tmp_path, server) for _ in range(3)]
+    await asyncio.gather(*(other.run_due() for other in others))
+    assert len(server.sent) == 1
+    assert len(outgoing) == 0
+
+
+async def test_refused_is_told_and_gone(tmp_path: Path) -> None:
+    server = Server()
+    server.mood = Refused("550 no")
+    outgoing = queue(tmp_path, server)
+    await outgoing.add(ENVELOPE, b"x")
+    await outgoing.close()
+    assert server.given_up == ["550 no"]
+    assert len(outgoing) == 0
+
+
+async def test_given_up_after_its_lifetime(tmp_path: Path) -> None:
+    server = Server()
+    server.mood = NotNow("down")
+    outgoing = Queue(tmp_path / "outgoing", server.send, server.give_up, lifetime=0)
+    await outgoing.add(ENVELOPE, b"x")
+    await outgoing.close()
+    assert "gave up" in server.given_up[0]
+    assert len(outgoing) == 0
+
+
+async def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
+    server = Server()
+    outgoing = queue(tmp_path, server)
+    outgoing.folder.mkdir()
+    (outgoing.folder / "1.2.3.mail").write_bytes(b"not json\nmail")
+    os.utime(outgoing.folder / "1.2.3.mail", (0, 0))
+    await outgoing.run_due()
+    assert os.listdir(outgoing.folder) == [".damaged.1.2.3.mail"]
+
+
+async def test_disk_full_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outgoing = queue(tmp_path, Server())
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull):
+        await outgoing.add(ENVELOPE, b"x")
+    assert os.listdir(outgoing.folder) == []
+
+
+def test_survives_a_kill_right_after_add(tmp_path: Path) -> None:
+    program = """
+import asyncio, os, sys
+from pathlib import Path
+from mas.outgoing.queue import *
+async def send(envelope, message): os.kill(os.getpid(), 9)
+async def main():
+    await Queue(Path(sys.argv[1]), send, None).add(Envelope("a@example.org", ["b@example.net"], "redirect", "u"), b"kept")
+    await asyncio.sleep(5)
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path / "outgoing")], check=False, timeout=60)
+    assert ended.returncode == -9
+    server = Server()
+    asyncio.run(queue(tmp_path, server).run_due())
+    assert [message for _, message in server.sent] == [b"kept"]
