@@ -1,0 +1,90 @@
+"""The only door to threads for file and SQLite work.
+
+``run`` moves one function to a bounded pool and waits for it. A cancelled waiter does not stop the function: whoever must not be left with
+half a result (every writer) runs inside ``settled``, which finishes behind the caller's back and hands the cancellation on afterwards.
+
+The pool is small on purpose. Python code in a thread competes for the interpreter with the event loop, so threads are for waiting on the
+disk, not for computing; long loops hand over work in pieces of a few milliseconds. Must not know: what runs in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+import structlog
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = structlog.get_logger("mas.storage")
+
+
+class Blocking:
+    """A pool of worker threads. Shared by every account of a store."""
+
+    def __init__(self, threads: int = 0) -> None:
+        self._pool = ThreadPoolExecutor(threads or min(16, 4 + 2 * (os.cpu_count() or 1)), thread_name_prefix="disk")
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sleeping: set[asyncio.Task[Any]] = set()
+
+    async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """``work(*args)`` in a worker thread."""
+        loop = asyncio.get_running_loop()
+        if kwargs:
+            return await loop.run_in_executor(self._pool, lambda: work(*args, **kwargs))
+        return await loop.run_in_executor(self._pool, work, *args)
+
+    async def settled(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work`` to its end even when the caller is cancelled: locks are left and events applied in order."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start ``work`` on the loop with nobody waiting; an error is logged, and ``close`` waits for it."""
+        task: asyncio.Task[None] = asyncio.ensure_future(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def later(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """As ``background``, after a while; dropped when the pool closes before."""
+
+        async def wait() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._sleeping.add(task)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self._sleeping.discard(task)
+            await work()
+
+        self.background(wait())
+
+    @staticmethod
+    async def _guarded(work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            _log.warning("background work failed", error=str(error), kind=type(error).__name__)
+
+    async def settle(self) -> None:
+        """Wait for what was started. Work that waits for its time is expected to look whether the store is closing."""
+        current = asyncio.current_task()
+        while waiting := [task for task in self._tasks if task is not current]:
+            for task in self._sleeping & set(waiting):
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Wait for what was started, then end the threads."""
+        await self.settle()
+        self._pool.shutdown(wait=False)

@@ -1,0 +1,418 @@
+"""One account on disk: the lock, the index, the directories. Every method runs in a worker thread.
+
+Theory of operation. The Maildir is the mail; ``dovecot-uidlist``, ``dovecot-keywords`` and the file names say what clients were promised;
+the index repeats all of it and is what is asked. A writer takes the account's lock (``exclusive``), learns what other processes did since
+it last looked, changes files, then the index in one ``transaction``, then advances the generation; the event loop takes the events
+(``take``) and applies them to the snapshots. Readers take ``mutex`` only: one connection serves the account, a statement at a time.
+
+What only the index knows, and what its loss costs: modseqs (a new index starts above, so clients ask for all flags once), vanished uids
+(answered from what exists), keywords from number 26 up and flag changes whose renames are pending (lost), save dates (ctime instead).
+
+Durability. ``durable`` commits are fsynced (synchronous=FULL): everything whose uids or modseqs an IMAP client is told in the answer.
+A delivery's commit is not: its message is fsynced in its directory, so a power cut can only take back the uid. Such uids and modseqs are
+never given again: the first writer after an unclean stop (another boot id than the last writer's, and not marked clean) starts
+``GAP`` above, and no more than that is ever given between two fsynced commits. A message whose uid was lost so comes back as a new one.
+A killed process loses nothing: the WAL is in the page cache.
+
+Invariants:
+1. fsync(message), link or rename, fsync(directory), uidlist, index commit, generation, then the answer.
+2. uids are given under the lock, from ``MailboxRow.uid_next``, after the uid list was found to be the one that the index knows.
+3. An exception in a transaction leaves the index as it was; what was done to files is undone, or found by the next scan.
+
+Must not know: sessions, sequence numbers, wire.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import apsw
+import structlog
+
+from mas.config import Config
+from mas.errors import MailboxNotFound, MailboxNotSelectable
+from mas.storage import disk, index, schema, uidlist
+from mas.storage.index import Event, MailboxRow, Transaction
+from mas.storage.location import Location
+from mas.storage.lock import AccountLock
+from mas.storage.maildir_name import directory_of, name_of
+from mas.storage.model import MailboxName, MailboxStatus, Modseq, Uid, UidValidity
+
+GAP = 1000
+"""How far uids and modseqs jump after an unclean stop; at most this many are given without an fsync."""
+
+_log = structlog.get_logger("mas.storage")
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return "unknown"
+
+
+BOOT_ID = _boot_id()
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What the event loop knows of a mailbox: its counters, and the directory times that they belong to."""
+
+    id: int
+    directory: str
+    status: MailboxStatus
+    new_mtime: int
+    cur_mtime: int
+    new_checked: bool
+    cur_checked: bool
+    special_use: str
+    first_recent: int
+    pending: bool
+
+
+@dataclass(slots=True)
+class Published:
+    """What a stay under the lock brought: for the event loop to apply, in order."""
+
+    generation: int
+    modseq: int
+    events: list[Event] = field(default_factory=list)
+    faces: dict[str, Face] = field(default_factory=dict)
+    keywords: dict[int, list[str]] = field(default_factory=dict)
+    """Names by number, of mailboxes where they may have changed."""
+    whole: bool = False
+    """``faces`` is every mailbox, not only the changed ones."""
+    behind: bool = False
+    """Events were missed: snapshots have to be read again."""
+
+
+class Engine:
+    """See the module. Made closed; ``open`` it in a thread."""
+
+    def __init__(self, location: Location, config: Config, user: str) -> None:
+        self.location = location
+        self.config = config
+        self.user = user
+        self.separator = config.mail.separator
+        self.rows: dict[int, MailboxRow] = {}
+        self.mutex = threading.RLock()
+        self._writer = threading.Lock()
+        self._database: apsw.Connection | None = None
+        self._identity: tuple[int, int] = (0, 0)
+        self._lock: AccountLock | None = None
+        self._generation = -1
+        self._modseq = 0
+        self._seen_modseq = 0
+        self._boot = ""
+        self._unsynced = 0
+        self.uid_validity = 0
+        self._stale = True
+        self._published = Published(0, 0)
+        self.unnamed: set[str] = set()
+        """Directories whose names are no mailbox names: warned of once."""
+
+    # Paths
+
+    def path(self, directory: str, *parts: str) -> str:
+        """A path in the mailbox whose directory is ``directory`` (``""``: INBOX)."""
+        return (
+            os.path.join(self.location.root, directory, *parts)
+            if directory
+            else os.path.join(self.location.root, *parts)
+        )
+
+    # Opening and closing
+
+    def open(self) -> None:
+        """Make what is missing, open lock and index. Raises StorageUnavailable, DiskFull."""
+        with disk.meaning():
+            root = self.location.root
+            for part in ("cur", "new", "tmp"):
+                os.makedirs(os.path.join(root, part), mode=0o700, exist_ok=True)
+            os.makedirs(self.location.index, mode=0o700, exist_ok=True)
+            self._lock = AccountLock(self.location.lock_file, self.config.mail.lock_timeout)
+
+    def close(self) -> None:
+        """Mark the index clean when something is not fsynced, and let go of everything."""
+        with disk.meaning(), self.mutex:
+            if self._database is not None and self._lock is not None and self._boot == BOOT_ID:
+                self._lock.acquire()
+                try:
+                    self._set_synchronous(durable=True)
+                    self._database.execute("UPDATE account SET boot = '', unsynced = 0")
+                    self._lock.advance()
+                finally:
+                    self._lock.release()
+            self._drop()
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
+
+    def park(self) -> None:
+        """Close the database until it is asked again: an idle account costs no connection. Not while someone writes."""
+        if self._writer.acquire(blocking=False):
+            try:
+                self._drop()
+            finally:
+                self._writer.release()
+
+    def _drop(self) -> None:
+        with self.mutex:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    @property
+    def parked(self) -> bool:
+        return self._database is None
+
+    @property
+    def generation(self) -> int:
+        """Commits by all processes, from shared memory."""
+        return self._lock.generation if self._lock is not None else 0
+
+    @property
+    def lock(self) -> AccountLock:
+        assert self._lock is not None, "the engine is open"
+        return self._lock
+
+    @property
+    def database(self) -> apsw.Connection:
+        """The connection, opened when parked. The caller holds ``mutex``."""
+        if self._database is None:
+            self._database, new = schema.open_database(self.location.index_file)
+            status = os.stat(self.location.index_file)
+            self._identity = (status.st_dev, status.st_ino)
+            if new:
+                self._begin_anew(self._database)
+        return self._database
+
+    def discard_index(self) -> None:
+        """The index is damaged: put it aside. The next stay under the lock makes a new one."""
+        with self._writer:
+            self._drop()
+            self._stale = True
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(self.location.index_file + suffix, f"{self.location.index_file}.damaged{suffix}")
+            _log.error("index is damaged, making a new one", user=self.user, path=self.location.index_file)
+
+    def _begin_anew(self, database: apsw.Connection) -> None:
+        modseq = max(index.first_modseq(), self._modseq + GAP)
+        database.execute(
+            "INSERT INTO account (id, modseq, boot, uid_validity) VALUES (1, ?, ?, ?)",
+            (modseq, BOOT_ID, max(self.uid_validity, self._uid_validity_on_disk())),
+        )
+        self._stale = True
+        self._generation = -1
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """The connection for one or a few SELECTs. Opening it may make the index, so that is done under the account's lock."""
+        with disk.meaning():
+            if self._database is None:
+                with self.exclusive():
+                    pass
+            with self.mutex:
+                yield self.database
+
+    # Writing
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the account's lock, with ``rows`` as they are now. Whatever happens, ``take`` has something to apply afterwards."""
+        with disk.meaning(), self._writer:
+            self.lock.acquire()
+            try:
+                self._catch_up()
+                yield
+            finally:
+                self.lock.release()
+
+    def _catch_up(self) -> None:
+        """Read again what another process, or a transaction that failed, has changed."""
+        with self.mutex:
+            if self._database is not None and not self._same_file():
+                _log.warning("index was replaced, opening it again", user=self.user, path=self.location.index_file)
+                self._drop()
+                self._stale = True
+            database = self.database
+            if not self._stale and self._generation == self.lock.generation:
+                return
+            self.rows = index.load_rows(database)
+            ((self._modseq, self._boot, self.uid_validity, self._unsynced),) = database.execute(
+                "SELECT modseq, boot, uid_validity, unsynced FROM account"
+            )
+            self._read_events(database)
+            self._generation = self.lock.generation
+            self._stale = False
+            published = self._published
+            published.whole = True
+            published.faces = {row.name: self._face(row) for row in self.rows.values()}
+
+    def _read_events(self, database: apsw.Connection) -> None:
+        events = index.read_changes(database, self._seen_modseq) if self._seen_modseq else []
+        if events is None:
+            self._published.behind = True
+        else:
+            self._published.events += events
+            for mailbox_id in {event.mailbox_id for event in events}:
+                self._published.keywords[mailbox_id] = index.load_keywords(database, mailbox_id)
+        self._seen_modseq = self._modseq
+
+    def _same_file(self) -> bool:
+        try:
+            status = os.stat(self.location.index_file)
+        except FileNotFoundError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
+
+    @contextlib.contextmanager
+    def transaction(self, *, durable: bool) -> Iterator[Transaction]:
+        """One commit, inside ``exclusive``. An exception rolls back and is passed on."""
+        with self.mutex:
+            database = self.database
+            unclean = self._boot not in ("", BOOT_ID)
+            durable = durable or self._boot != BOOT_ID or self._unsynced >= GAP // 2
+            self._set_synchronous(durable=durable)
+            transaction = Transaction(database, self.rows, self._modseq)
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                if self._boot != BOOT_ID:
+                    self._begin_boot(transaction, unclean=unclean)
+                yield transaction
+                transaction.finish(durable=durable)
+                disk.step("commit", self.location.index_file)
+                database.execute("COMMIT")
+            except BaseException:
+                self._stale = True
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+            disk.step("committed", self.location.index_file)
+            self._boot = BOOT_ID
+            self._unsynced = 0 if durable else self._unsynced + transaction.assigned
+            self._modseq = self._seen_modseq = transaction.modseq
+            self._generation = self.lock.advance()
+            published = self._published
+            published.events += transaction.events
+            published.keywords.update(transaction.keywords)
+            for event in transaction.events:
+                if event.kind is index.EventKind.TREE:
+                    published.whole = True
+            if published.whole:
+                published.faces = {row.name: self._face(row) for row in self.rows.values()}
+            else:
+                for mailbox_id in transaction.touched:
+                    if (row := self.rows.get(mailbox_id)) is not None:
+                        published.faces[row.name] = self._face(row)
+
+    def _begin_boot(self, transaction: Transaction, *, unclean: bool) -> None:
+        """First commit after a stop; after an unclean one nothing that may have been given and lost is given again."""
+        transaction.execute("UPDATE account SET boot = ?", (BOOT_ID,))
+        if unclean:
+            transaction.modseq += GAP
+            for row in self.rows.values():
+                row.uid_next = min(row.uid_next + GAP, uidlist.MAX_UID)
+                row.uidlist = ""
+                row.new_checked = row.cur_checked = 0
+                transaction.touch(row)
+
+    def _set_synchronous(self, *, durable: bool) -> None:
+        self.database.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+
+    @property
+    def news(self) -> bool:
+        """Whether ``take`` has events to give: the snapshots are behind the rows."""
+        return bool(self._published.events) or self._published.behind
+
+    def take(self) -> Published:
+        """What happened since the last take. Called once after each stay under the lock, also after one that failed."""
+        published = self._published
+        published.generation = self._generation
+        published.modseq = self._seen_modseq
+        self._published = Published(0, 0)
+        return published
+
+    def _face(self, row: MailboxRow) -> Face:
+        status = MailboxStatus(
+            UidValidity(row.uid_validity),
+            Uid(row.uid_next),
+            Modseq(row.highest_modseq),
+            row.messages,
+            row.unseen,
+            row.deleted,
+            row.recent,
+            row.size,
+            row.deleted_size,
+            row.guid,
+        )
+        return Face(
+            row.id,
+            row.directory,
+            status,
+            row.new_mtime,
+            row.cur_mtime,
+            bool(row.new_checked),
+            bool(row.cur_checked),
+            row.special_use,
+            row.first_recent,
+            bool(row.pending),
+        )
+
+    # Names
+
+    def row_named(self, name: MailboxName) -> MailboxRow | None:
+        """Inside ``exclusive``."""
+        for row in self.rows.values():
+            if row.name == name:
+                return row
+        return None
+
+    def require(self, name: MailboxName) -> MailboxRow:
+        """Raises MailboxNotFound, MailboxNotSelectable (only a level), InvalidMailboxName."""
+        row = self.row_named(name)
+        if row is not None:
+            return row
+        directory_of(name, self.separator)
+        prefix = name + self.separator
+        if any(other.name.startswith(prefix) for other in self.rows.values()):
+            raise MailboxNotSelectable(name)
+        raise MailboxNotFound(name)
+
+    def name_of(self, directory: str) -> MailboxName:
+        return name_of(directory, self.separator)
+
+    # UIDVALIDITY
+
+    def next_uid_validity(self, transaction: Transaction) -> int:
+        """A value that no mailbox of this account ever had; Dovecot's files follow."""
+        value = max(int(time.time()), self.uid_validity + 1, self._uid_validity_on_disk() + 1) & uidlist.MAX_UID
+        self.uid_validity = value
+        transaction.execute("UPDATE account SET uid_validity = ?", (value,))
+        old = self.path("", f"dovecot-uidvalidity.{self._uid_validity_on_disk():08x}")
+        with open(self.path("", "dovecot-uidvalidity"), "w", encoding="ascii") as file:
+            file.write(f"{value:08x}")
+        disk.discard(old)
+        marker = os.open(
+            self.path("", f"dovecot-uidvalidity.{value:08x}"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444
+        )
+        os.close(marker)
+        return value
+
+    def _uid_validity_on_disk(self) -> int:
+        try:
+            with open(self.path("", "dovecot-uidvalidity"), encoding="ascii") as file:
+                text = file.read(8)
+        except (OSError, UnicodeDecodeError):
+            return 0
+        try:
+            return int(text, 16)
+        except ValueError:
+            return 0

@@ -1,0 +1,217 @@
+"""A message on its way in: memory first, a file when it is large; written and fsynced once, however many mailboxes it goes to.
+
+The file lives in ``tmp/`` of the Maildir that the message was announced for (``near``). Every save hard-links it into the mailbox, so the
+octets of a mail to a hundred recipients are on disk once; another file system gets a copy. Leaving the block removes the name in
+``tmp/``. What a crash leaves there is removed by the next opening of the account after ``ABANDONED_AFTER``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+
+from mas.config import Mail
+from mas.errors import MessageTooBig
+from mas.storage import disk
+from mas.storage.blocking import Blocking
+
+IN_MEMORY = 256 << 10
+"""Octets that are kept in memory before a file is begun."""
+PIECE = 64 << 10
+ABANDONED_AFTER = 36 * 3600
+"""Seconds after which a file in ``tmp/`` belongs to nobody, by the rules of Maildir."""
+
+
+class FileOctets:
+    """A stretch of a file, read in pieces by worker threads. ``missing`` is called (and raises) when the file is gone."""
+
+    def __init__(
+        self, blocking: Blocking, path: str, size: int, missing: Callable[[], Exception], start: int = 0
+    ) -> None:
+        self.size = size
+        self._blocking = blocking
+        self._path = path
+        self._start = start
+        self._missing = missing
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            fd = await self._blocking.run(os.open, self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise self._missing() from None
+        except OSError as error:
+            raise disk.translated(error) from error
+        try:
+            position, end = self._start, self._start + self.size
+            while position < end:
+                piece = await self._blocking.run(os.pread, fd, min(PIECE, end - position), position)
+                if not piece:
+                    raise self._missing()
+                position += len(piece)
+                yield piece
+        finally:
+            os.close(fd)
+
+
+class MemoryOctets:
+    """A stretch of a message that is in memory anyway."""
+
+    def __init__(self, octets: bytes) -> None:
+        self.size = len(octets)
+        self._octets = octets
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for start in range(0, self.size, PIECE):
+            yield self._octets[start : start + PIECE]
+
+
+class MaildirIncoming:
+    """See ``interface.Incoming``. Not for two tasks at once."""
+
+    def __init__(self, blocking: Blocking, root: str, max_size: int, limits: Mail) -> None:
+        self._blocking = blocking
+        self._root = root
+        self._max_size = max_size
+        self._max_header = limits.max_header
+        self._limits = limits
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._size = 0
+        self._fd = -1
+        self._path = ""
+        self._durable = False
+        self._guard = threading.Lock()
+        self.finished = False
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    async def write(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._max_size and self._size > self._max_size:
+            raise MessageTooBig(self._max_size)
+        self._pieces.append(chunk)
+        self._held += len(chunk)
+        if self._held > IN_MEMORY:
+            pieces, self._pieces, self._held = self._pieces, [], 0
+            await self._blocking.run(self._spill, pieces)
+
+    def _spill(self, pieces: list[bytes]) -> None:
+        with disk.meaning():
+            if self._fd < 0:
+                self._create(self._root)
+            for piece in pieces:
+                disk.write_all(self._fd, piece)
+
+    def _create(self, root: str) -> None:
+        directory = os.path.join(root, "tmp")
+        path = os.path.join(directory, f"{int(time.time())}.mas-{os.getpid()}-{secrets.token_hex(6)}")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            self._fd = os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            self._fd = os.open(path, flags, 0o600)
+        self._path = path
+
+    async def finish(self) -> None:
+        if self._fd >= 0:
+            pieces, self._pieces = self._pieces, []
+            await self._blocking.run(self._spill, pieces)
+        else:
+            self._pieces = [b"".join(self._pieces)]
+        self.finished = True
+
+    def _octets(self) -> bytes:
+        return self._pieces[0] if self._fd < 0 else disk.read_file(self._path)
+
+    def header(self) -> bytes:
+        octets = self._pieces[0] if self._fd < 0 else os.pread(self._fd, self._max_header, 0)
+        if octets.startswith(b"\r\n"):
+            return b"\r\n"
+        end = octets.find(b"\r\n\r\n")
+        return octets[: self._max_header] if end < 0 else octets[: min(end + 4, self._max_header)]
+
+    def whole(self) -> FileOctets | MemoryOctets:
+        if self._fd < 0:
+            return MemoryOctets(self._pieces[0])
+        return FileOctets(self._blocking, self._path, self._size, lambda: OSError("a message on its way in vanished"))
+
+    def place(self, path: str, root: str, date: int | None) -> None:
+        """In a thread: the message as ``path`` in the Maildir ``root``, octets durable, mtime ``date``. Syncing the directory is the
+        caller's."""
+        with self._guard:
+            if not self._durable:
+                self._make_durable(root if self._fd < 0 else self._root)
+            if date is not None:
+                os.utime(self._path, (date, date))
+        try:
+            disk.link(self._path, path)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
+                raise
+            self._copy_to(path, root, date)
+
+    def _make_durable(self, root: str) -> None:
+        if self._fd < 0:
+            self._create(root)
+            try:
+                disk.write_all(self._fd, self._pieces[0])
+            except BaseException:
+                self._forget()
+                raise
+            # The octets stay in memory: Sieve and other accounts may still ask for them.
+        disk.fsync(self._fd, self._path)
+        self._durable = True
+
+    def _copy_to(self, path: str, root: str, date: int | None) -> None:
+        temporary = os.path.join(root, "tmp", os.path.basename(self._path) + secrets.token_hex(4))
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                offset = 0
+                while piece := os.pread(self._fd, 1 << 20, offset):
+                    disk.write_all(fd, piece)
+                    offset += len(piece)
+                disk.fsync(fd, temporary)
+            finally:
+                os.close(fd)
+            if date is not None:
+                os.utime(temporary, (date, date))
+            disk.rename(temporary, path)
+        except BaseException:
+            disk.discard(temporary)
+            raise
+
+    def _forget(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            disk.discard(self._path)
+
+    async def __aenter__(self) -> MaildirIncoming:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pieces = []
+        if self._fd >= 0:
+            await self._blocking.run(self._forget)
+
+
+def remove_abandoned(directory: str) -> None:
+    """Remove what crashes left in a ``tmp/``."""
+    limit = time.time() - ABANDONED_AFTER
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime < limit and entry.is_file(follow_symlinks=False):
+                    disk.discard(entry.path)

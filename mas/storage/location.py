@@ -1,0 +1,57 @@
+"""Where a user's mail lies: Dovecot's location string.
+
+::
+
+    location = "maildir:" path *( ":" option )
+    option   = "INDEX=" path / "LAYOUT=Maildir++"
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mas.errors import StorageUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """root: the Maildir, which is INBOX; index: the directory of the index and its lock. Absolute."""
+
+    root: str
+    index: str
+
+    @property
+    def index_file(self) -> str:
+        return os.path.join(self.index, "mas-index.sqlite")
+
+    @property
+    def lock_file(self) -> str:
+        return os.path.join(self.index, "mas-index.lock")
+
+
+def parse_location(text: str, home: Path) -> Location:
+    """Raises StorageUnavailable for a format or an option that is not known: mail must not appear in a wrong place."""
+
+    def absolute(path: str) -> str:
+        if path == "~" or path.startswith("~/"):
+            path = str(home) + path[1:]
+        if not os.path.isabs(path) or "\0" in path:
+            raise StorageUnavailable(f"mail location {text!r}: {path!r} is not an absolute path")
+        return os.path.normpath(path)
+
+    driver, _, rest = text.partition(":")
+    if driver != "maildir":
+        raise StorageUnavailable(f"mail location {text!r}: only maildir: is known")
+    path, *options = rest.split(":")
+    root = index = absolute(path)
+    for option in options:
+        key, _, value = option.partition("=")
+        if key == "INDEX":
+            index = absolute(value)
+        elif key == "LAYOUT" and value.lower() == "maildir++":
+            continue
+        else:
+            raise StorageUnavailable(f"mail location {text!r}: unknown option {option!r}")
+    return Location(root, index)

@@ -1,0 +1,110 @@
+"""The account's write lock, and the counter that tells other processes of a commit.
+
+``mas-index.lock`` is one small file with two uses. ``flock`` on it: one writer an account, in whichever process (SQLite's own waiting is
+a sleep loop; four writers wait seconds in it, and milliseconds here). Its first 8 bytes: the generation, one higher after every commit,
+written with ``pwrite`` so that inotify watchers of the file wake up, and mapped by everyone, so that "has anything changed?" is a read of
+memory.
+
+The dotlock is the other lock, Dovecot's: held while ``dovecot-uidlist`` or ``dovecot-keywords`` change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+import struct
+import time
+from collections.abc import Iterator
+
+from mas.errors import StorageUnavailable
+from mas.storage import disk
+
+_COUNTER = struct.Struct("=Q")
+
+
+class AccountLock:
+    """Open for as long as the account is: one descriptor, one page."""
+
+    def __init__(self, path: str, timeout: float = 30.0) -> None:
+        self.path = path
+        self._timeout = timeout
+        self._fd = -1
+        self._open()
+
+    def _open(self) -> None:
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.fstat(self._fd).st_size < _COUNTER.size:
+            os.ftruncate(self._fd, _COUNTER.size)
+        self._map = mmap.mmap(self._fd, _COUNTER.size, prot=mmap.PROT_READ)
+        self._counter = memoryview(self._map).cast("Q")
+
+    @property
+    def generation(self) -> int:
+        """Commits so far, of all processes."""
+        return self._counter[0]
+
+    def acquire(self) -> None:
+        """Wait for the lock. Raises StorageUnavailable when another process holds it for longer than the timeout."""
+        pause, deadline = 0.0002, time.monotonic() + self._timeout
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StorageUnavailable(
+                        f"{self.path}: locked by another process for {self._timeout:g} s"
+                    ) from None
+                time.sleep(pause)
+                pause = min(pause * 2, 0.01)
+                continue
+            if os.fstat(self._fd).st_nlink:
+                return
+            generation = self.generation
+            self.close()
+            self._open()
+            os.pwrite(self._fd, _COUNTER.pack(max(generation, self.generation) + 1), 0)
+
+    def release(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def advance(self) -> int:
+        """Count a commit; the lock is held. Returns the new generation."""
+        generation = self.generation + 1
+        os.pwrite(self._fd, _COUNTER.pack(generation), 0)
+        return generation
+
+    def close(self) -> None:
+        self._counter.release()
+        self._map.close()
+        os.close(self._fd)
+
+
+STALE_AFTER = 120.0
+"""Seconds after which a dotlock that nobody touched belongs to a dead process (Dovecot's own figure)."""
+
+
+@contextlib.contextmanager
+def dotlock(path: str, timeout: float = 30.0) -> Iterator[str]:
+    """Hold ``path.lock``. Yields its name. Raises StorageUnavailable after ``timeout`` seconds."""
+    lock = path + ".lock"
+    pause, deadline = 0.001, time.monotonic() + timeout
+    while True:
+        try:
+            fd = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            break
+        except FileExistsError:
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - os.stat(lock).st_mtime > STALE_AFTER:
+                    os.unlink(lock)
+                    continue
+            if time.monotonic() > deadline:
+                raise StorageUnavailable(f"{lock}: held by another program for {timeout:g} s") from None
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+    try:
+        os.close(fd)
+        yield lock
+    finally:
+        disk.discard(lock)

@@ -1,0 +1,316 @@
+"""A mailbox as one session has it open: see ``interface.Selection``. Event loop; disk work is sent to threads.
+
+Only a cursor into the shared log is this session's own. Reading takes no account lock: rows that another session expunged meanwhile are
+just missing. Changing goes through ``MaildirAccount.write``, on snapshots that are in step with the index.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from mas.errors import MailboxForbidden, MailboxNotFound
+from mas.storage import disk, flags, numbers, reader, save, sync, transfer
+from mas.storage.incoming import FileOctets
+from mas.storage.index import MailboxRow, Transaction
+from mas.storage.mailbox import OpenMailbox
+from mas.storage.maildir_name import check_name
+from mas.storage.mime.section import Section, SectionText
+from mas.storage.model import (
+    DELETED,
+    Change,
+    Column,
+    Copied,
+    Flags,
+    FlagsStored,
+    MailboxName,
+    MessageRow,
+    Modseq,
+    Resync,
+    Snapshot,
+    StoreOp,
+    Uid,
+    UidValidity,
+)
+from mas.storage.query import Found, Key
+from mas.storage.quota import Crossing
+
+if TYPE_CHECKING:
+    from mas.storage.account import MaildirAccount
+
+ROWS = 1000
+"""Rows a batch of FETCH: about two milliseconds in a thread."""
+BODY_BATCH = 512 << 10
+"""Octets of message files a batch."""
+BODY_FILES = 200
+LARGE = 1 << 20
+"""Above this a section is handed out as Octets, not as bytes."""
+
+
+class MaildirSelection:
+    """See the module. Made by ``MaildirAccount.select``."""
+
+    def __init__(self, account: MaildirAccount, box: OpenMailbox, read_only: bool, recent_from: Uid) -> None:
+        self.read_only = read_only
+        self.recent_from = recent_from
+        self.snapshot: Snapshot = box.snapshot
+        self._account = account
+        self._engine = account.engine
+        self._box = box
+        self._cursor = box.join()
+        self._closed = False
+        self._looking = False
+        self._watched: list[str] = []
+
+    @property
+    def name(self) -> MailboxName:
+        return self._box.name
+
+    @property
+    def mailbox_id(self) -> str:
+        return self._box.guid
+
+    @property
+    def gone(self) -> bool:
+        return self._box.gone
+
+    # Changes
+
+    def take_changes(self) -> Sequence[Change]:
+        if self._box.has_changes(self._cursor):
+            return self._box.take_changes(self._cursor)
+        return ()
+
+    def has_changes(self) -> bool:
+        return self._box.has_changes(self._cursor)
+
+    async def refresh(self) -> None:
+        account = self._account
+        face = account.faces.get(self._box.name)
+        if account.current and face is not None and account.settled(face):
+            return
+        await account.face(self._box.name)
+
+    def on_change(self, wake: Callable[[], None] | None) -> None:
+        self._cursor.wake = wake
+        if wake is None:
+            self._unwatch()
+            return
+        if not self._watched:
+            face = self._account.faces.get(self._box.name)
+            if face is not None:
+                for part in ("new", "cur"):
+                    path = self._engine.path(face.directory, part)
+                    if self._account.store.notify.watch(path, self.stirred, directory=True):
+                        self._watched.append(path)
+            self.stirred()
+        if self.gone or self.has_changes():
+            wake()
+
+    def _unwatch(self) -> None:
+        for path in self._watched:
+            self._account.store.notify.unwatch(path, self.stirred)
+        self._watched.clear()
+
+    def stirred(self) -> None:
+        """The directories may have changed: look, once at a time."""
+        if self._looking or self._closed or self._cursor.wake is None:
+            return
+        self._looking = True
+
+        async def look() -> None:
+            try:
+                await self.refresh()
+            finally:
+                self._looking = False
+
+        self._account.blocking.background(look())
+
+    # Reading
+
+    def _dense(self, uids: Sequence[int]) -> bool:
+        """Whether the mailbox has no other uids between the first and the last of these."""
+        snapshot = self.snapshot.uids
+        return bisect_right(snapshot, uids[-1]) - bisect_left(snapshot, uids[0]) <= len(uids)
+
+    async def fetch(
+        self, uids: Sequence[int], columns: Sequence[Column]
+    ) -> AsyncIterator[Sequence[tuple[object, ...]]]:
+        run, engine, mailbox_id = self._account.blocking.run, self._engine, self._box.id
+        for start in range(0, len(uids), ROWS):
+            piece = uids[start : start + ROWS]
+            dense = self._dense(piece)
+            rows = await run(reader.rows, engine, mailbox_id, piece, dense, columns)
+            if rows:
+                yield rows
+
+    async def header_fields(self, uids: Sequence[int], section: Section) -> AsyncIterator[Sequence[tuple[int, bytes]]]:
+        async for batch in self.octets(uids, section):
+            yield [(uid, octets if isinstance(octets, bytes) else await _joined(octets)) for uid, octets in batch]
+
+    async def octets(
+        self, uids: Sequence[int], section: Section
+    ) -> AsyncIterator[Sequence[tuple[int, bytes | FileOctets]]]:
+        if section.part or section.text is not SectionText.WHOLE:
+            raise NotImplementedError("sections come with mas.storage.mime")
+        run, engine, mailbox_id = self._account.blocking.run, self._engine, self._box.id
+        for start in range(0, len(uids), BODY_FILES):
+            piece = uids[start : start + BODY_FILES]
+            found = await run(reader.files, engine, mailbox_id, piece, self._dense(piece))
+            yield await run(self._read, found)
+
+    def _read(self, found: Sequence[tuple[int, str, int, bytes | None]]) -> list[tuple[int, bytes | FileOctets]]:
+        directory = self._engine.path(self._engine.rows[self._box.id].directory) + "/"
+        batch: list[tuple[int, bytes | FileOctets]] = []
+        for uid, file, _, _ in found:
+            with contextlib.suppress(FileNotFoundError), disk.meaning():
+                batch.append((uid, disk.read_file(directory + file)))
+        return batch
+
+    async def search(self, key: Key) -> Found:
+        raise NotImplementedError
+
+    # Changing
+
+    def _positions(self, uids: Sequence[int]) -> Sequence[int]:
+        """Places of ascending ``uids`` in the snapshot; those that are gone are left out."""
+        known = self.snapshot.uids
+        if not uids:
+            return ()
+        first, last = bisect_left(known, uids[0]), bisect_right(known, uids[-1])
+        if last - first == len(uids) and known[first:last].tolist() == list(uids):
+            return range(first, last)
+        if len(uids) * 8 > last - first:
+            wanted = set(uids)
+            return [first + i for i, uid in enumerate(known[first:last]) if uid in wanted]
+        found = []
+        for uid in uids:
+            at = bisect_left(known, uid, first, last)
+            if at < last and known[at] == uid:
+                found.append(at)
+        return found
+
+    def _row(self) -> MailboxRow:
+        row = self._engine.rows.get(self._box.id)
+        if row is None:
+            raise MailboxNotFound(self._box.name, "deleted meanwhile")
+        return row
+
+    def _writable(self) -> None:
+        if self.read_only:
+            raise MailboxForbidden(self.name, "opened read-only")
+
+    async def store(
+        self, uids: Sequence[int], op: StoreOp, flags_: Flags, unchanged_since: Modseq | None = None
+    ) -> FlagsStored:
+        self._writable()
+        uids = sorted(set(uids))
+
+        def work() -> FlagsStored:
+            row = self._row()
+            numbered = save.keyword_numbers(self._engine, row, [flags_], grow=op is not StoreOp.REMOVE)
+            bits = numbered.bits(flags_)
+            change = flags.plan(self.snapshot, self._positions(uids), op, bits, unchanged_since)
+            changed: list[MessageRow] = []
+            if change.uids or numbered.new:
+                with self._engine.transaction(durable=True) as transaction:
+                    numbered.write(transaction)
+                    if change.uids:
+                        modseq = Modseq(flags.write(transaction, row, change, op, bits))
+                        changed = [
+                            MessageRow(Uid(u), f, modseq) for u, f in zip(change.uids, change.flags, strict=True)
+                        ]
+            return FlagsStored(changed, change.unchanged, change.failed)
+
+        return await self._account.write(work, on_snapshot=True)
+
+    async def copy(self, uids: Sequence[int], target: MailboxName) -> Copied:
+        return await self._transfer(uids, target, move=False)
+
+    async def move(self, uids: Sequence[int], target: MailboxName) -> Copied:
+        self._writable()
+        return await self._transfer(uids, target, move=True)
+
+    async def _transfer(self, uids: Sequence[int], target: MailboxName, *, move: bool) -> Copied:
+        account, engine = self._account, self._engine
+        target = check_name(target, account.separator)
+        uids = sorted(set(uids))
+        await account.face(target)
+        crossings: list[Crossing] = []
+
+        def work() -> Copied:
+            source, into = self._row(), engine.require(target)
+
+            def admit(transaction: Transaction, row: MailboxRow, octets: int, count: int) -> None:
+                crossing = account.quotas.admit(
+                    account.sums(), row.name, octets, count, moved_from=source.name if move else None
+                )
+                if crossing is not None:
+                    crossings.append(crossing)
+
+            transferring = transfer.move if move else transfer.copy
+            try:
+                done = transferring(engine, source, into, uids, admit)
+            except BaseException:
+                account.quotas.settle(account.sums())
+                raise
+            if len(done.source) < len(uids):
+                sync.synchronise(engine, source)
+            return Copied(UidValidity(into.uid_validity), [Uid(u) for u in done.source], [Uid(u) for u in done.target])
+
+        copied = await account.write(work)
+        account.fire(crossings)
+        return copied
+
+    async def expunge(self, uids: Sequence[int] | None = None) -> Sequence[Uid]:
+        self._writable()
+        wanted = None if uids is None else sorted(set(uids))
+        untold = self._box.untold(self._cursor)
+
+        def work() -> Sequence[Uid]:
+            row = self._row()
+            snapshot = self.snapshot
+            if wanted is None:
+                going = [
+                    u for u, f in zip(snapshot.uids, snapshot.flags, strict=True) if f & DELETED and u not in untold
+                ]
+            else:
+                going = [snapshot.uids[i] for i in self._positions(wanted) if snapshot.flags[i] & DELETED]
+            return [Uid(uid) for uid in self._account.expunge(row, going)]
+
+        return await self._account.write(work, on_snapshot=True)
+
+    async def resync(self, since: Modseq, known: Sequence[tuple[int, int]] | None) -> Resync:
+        await self.refresh()
+        snapshot = self.snapshot
+        limits = numbers.merge(known) if known is not None else [(1, max(0, snapshot.uid_next - 1))]
+        changed = [
+            MessageRow(Uid(u), f, Modseq(m))
+            for u, f, m in zip(snapshot.uids, snapshot.flags, snapshot.modseqs, strict=True)
+            if m > since
+        ]
+        if known is not None:
+            changed = [row for row in changed if numbers.holds(limits, row.uid)]
+        vanished = await self._account.blocking.run(reader.vanished, self._engine, self._box.id, since)
+        if vanished is None:
+            # Too long ago to know: whatever the client may know of, and is not there.
+            there = set(snapshot.uids)
+            gone = [Uid(u) for a, b in limits for u in range(a, min(b, snapshot.uid_next - 1) + 1) if u not in there]
+        else:
+            gone = [Uid(u) for u in numbers.expand(numbers.intersect(vanished, limits))]
+        return Resync(gone, changed)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._cursor.wake = None
+        self._unwatch()
+        self._box.leave(self._cursor)
+        await self._account.leave(self, self._box)
+
+
+async def _joined(octets: FileOctets) -> bytes:
+    return b"".join([chunk async for chunk in octets.chunks()])

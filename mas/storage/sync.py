@@ -1,0 +1,476 @@
+"""Disk to index: what other programs did to a mailbox becomes uids, flags and expunges.
+
+Theory of operation. mutt, Dovecot, a delivery agent or a restored backup may add, rename and remove files at any time, without our lock.
+``st_mtime_ns`` of ``new/`` and ``cur/`` says that something may have happened; a scan says what. The index keeps the times that it knows:
+
+- Our own change compares before and records after (``Watch``): when the time before was not the known one, nothing is recorded, and the
+  foreign change is found by the next scan.
+- A time proves nothing while it is young: two changes within one tick of the file system's clock (4 ms on Linux before 6.13) have the same
+  time. So a time is ``checked`` only when a scan began more than ``TICK`` after it. An unchecked ``new/`` is scanned again by the next
+  session that asks; an unchecked ``cur/``, which may hold 100,000 names, by a background task (see ``account``).
+
+A scan compares names. A name that the index has is unchanged. The same base name with other letters was renamed: what changed between the
+letters that we knew and the letters now is applied to the flags, so that flag changes of ours whose rename is pending are kept. A new
+base name gets a uid: the uid list's when Dovecot or a lost commit gave one, else the next, in the order of arrival. A name that is gone
+is looked for a second time before its message is expunged: readdir can miss a file that is renamed while it runs.
+
+A name comes back after it was expunged: when its removal was interrupted (``unlinked``) it is removed now, else (a restore) it is renamed,
+since a uid belongs to a name for ever, and is a new message.
+
+Must not know: sessions. Runs inside ``Engine.exclusive``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from mas.storage import disk, index, keywords, numbers, uidlist
+from mas.storage.engine import Engine
+from mas.storage.index import Event, EventKind, MailboxRow, NewMessage, Transaction
+from mas.storage.lock import dotlock
+from mas.storage.maildir_name import FILE_FLAGS, FILE_KEYWORDS, arrival_of, flags_of, renamed, sizes_of, split_name
+from mas.storage.model import DELETED, KEYWORD_SHIFT, SEEN
+
+TICK = 20_000_000
+"""Nanoseconds after which a directory's time can no longer hide a second change."""
+
+_log = structlog.get_logger("mas.storage")
+_sequence = itertools.count(1)
+_host = socket.gethostname().replace("/", "\\057").replace(":", "\\072") or "localhost"
+
+
+def unique_name(size: int, crlf_size: int) -> str:
+    """A base name that no message ever had, as Dovecot makes them."""
+    now = time.time_ns()
+    seconds, micro = now // 1_000_000_000, now // 1000 % 1_000_000
+    return f"{seconds}.M{micro}P{os.getpid()}Q{next(_sequence)}.{_host},S={size},W={crlf_size}"
+
+
+def mtime(path: str) -> int:
+    """0 when there is no such directory."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+class Watch:
+    """Around our own changes of a mailbox's directories: what others did before is not hidden by them."""
+
+    def __init__(self, engine: Engine, row: MailboxRow) -> None:
+        self._row = row
+        self._new = engine.path(row.directory, "new")
+        self._cur = engine.path(row.directory, "cur")
+        self._new_before = mtime(self._new)
+        self._cur_before = mtime(self._cur)
+
+    def record(self) -> None:
+        """Our files are in place: the times are known again, if they were."""
+        row = self._row
+        if self._new_before == row.new_mtime:
+            after = mtime(self._new)
+            row.new_checked = int(bool(row.new_checked) and after == row.new_mtime)
+            row.new_mtime = after
+        if self._cur_before == row.cur_mtime:
+            after = mtime(self._cur)
+            row.cur_checked = int(bool(row.cur_checked) and after == row.cur_mtime)
+            row.cur_mtime = after
+
+
+def uidlist_path(engine: Engine, row: MailboxRow) -> str:
+    return engine.path(row.directory, uidlist.FILE_NAME)
+
+
+def changed_outside(engine: Engine, row: MailboxRow) -> bool:
+    """Whether a scan is due: a time is not the known one, or ``new/`` is unchecked and can be checked now."""
+    new, cur = mtime(engine.path(row.directory, "new")), mtime(engine.path(row.directory, "cur"))
+    if new != row.new_mtime or cur != row.cur_mtime:
+        return True
+    return not row.new_checked and time.time_ns() - new > TICK
+
+
+def synchronise(engine: Engine, row: MailboxRow, *, everything: bool = False) -> None:
+    """Bring the index in step with the directories, when their times say so (``everything``: in any case)."""
+    began = time.time_ns()
+    new_path, cur_path = engine.path(row.directory, "new"), engine.path(row.directory, "cur")
+    new, cur = mtime(new_path), mtime(cur_path)
+    scan_new = everything or new != row.new_mtime or not row.new_checked
+    scan_cur = everything or cur != row.cur_mtime or (scan_new and new != row.new_mtime)
+    listed = uidlist.identity(uidlist_path(engine, row))
+    lettered = uidlist.identity(engine.path(row.directory, keywords.FILE_NAME))
+    if not (scan_new or scan_cur or listed != row.uidlist or lettered != row.keywords):
+        return
+    scan = _Scan(engine, row)
+    found = scan.differences(new=scan_new, cur=scan_cur)
+    with engine.transaction(durable=found.many or listed != row.uidlist) as transaction:
+        engine_list = scan.adopt_uidlist(transaction, listed)
+        if lettered != row.keywords:
+            adopt_keywords(engine, transaction, row)
+        scan.apply(transaction, found, engine_list)
+        transaction.touch(row)
+        row.new_mtime, row.cur_mtime = new, cur
+        if scan_new:
+            row.new_checked = int(began - new > TICK)
+        if scan_cur:
+            row.cur_checked = int(began - cur > TICK)
+        if found.renamed_here:
+            row.new_checked = row.cur_checked = 0
+
+
+@dataclass(slots=True)
+class _Differences:
+    """vanished: files that the index has and the disk has not; fresh: the other way round (with ``new/`` or ``cur/``)."""
+
+    vanished: dict[str, tuple[int, int]]
+    fresh: list[str]
+    whole: bool = False
+    renamed_here: bool = False
+
+    @property
+    def many(self) -> bool:
+        return len(self.fresh) > 100
+
+
+class _Scan:
+    """One comparison of a mailbox's files with its rows."""
+
+    def __init__(self, engine: Engine, row: MailboxRow) -> None:
+        self._engine = engine
+        self._row = row
+
+    def _names(self, part: str) -> list[str]:
+        path = self._engine.path(self._row.directory, part)
+        try:
+            return [f"{part}/{name}" for name in os.listdir(path) if name[0] != "."]
+        except FileNotFoundError:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+            return []
+
+    def differences(self, *, new: bool, cur: bool) -> _Differences:
+        where = "" if new and cur else " AND file LIKE 'new/%'" if new else " AND file LIKE 'cur/%'"
+        with self._engine.reading() as database:
+            known = {
+                file: (uid, flags)
+                for file, uid, flags in database.execute(
+                    f"SELECT file, uid, flags FROM message WHERE mailbox_id = ?{where}", (self._row.id,)
+                )
+            }
+        there = set((self._names("new") if new else []) + (self._names("cur") if cur else []))
+        vanished = known.keys() - there
+        if vanished:
+            again = set(self._names("new") + self._names("cur"))
+            if new and cur:
+                there |= again
+            vanished -= again
+            if vanished and not (new and cur):
+                return self.differences(new=True, cur=True)
+        return _Differences({file: known[file] for file in vanished}, list(there - known.keys()), whole=new and cur)
+
+    def adopt_uidlist(self, transaction: Transaction, identity: str) -> uidlist.Uidlist | None:
+        """The list when it is not the one that the index wrote last. A new UIDVALIDITY voids all uids; a damaged list is written anew."""
+        row, path = self._row, uidlist_path(self._engine, self._row)
+        if identity == row.uidlist:
+            return None
+        try:
+            listed = uidlist.read_uidlist(path)
+        except uidlist.UidlistDamaged as error:
+            _log.warning("uid list is damaged, writing it anew", user=self._engine.user, path=path, error=str(error))
+            listed = None
+        if listed is None:
+            rewrite_uidlist(self._engine, row)
+            return None
+        if listed.uid_validity != row.uid_validity:
+            _log.warning(
+                "UIDVALIDITY was changed by another program",
+                user=self._engine.user,
+                mailbox=row.name,
+                new=listed.uid_validity,
+            )
+            transaction.empty_mailbox(row)
+            row.uid_validity, row.uid_next = listed.uid_validity, 1
+        if listed.guid:
+            row.guid = listed.guid
+        row.uid_next = max(row.uid_next, listed.next_uid)
+        row.uidlist = identity
+        return listed
+
+    def apply(self, transaction: Transaction, found: _Differences, listed: uidlist.Uidlist | None) -> None:
+        """Renames, expunges, new messages, in this order."""
+        row = self._row
+        if listed is not None and not row.messages:
+            found = self.differences(new=True, cur=True)
+        gone = {split_name(file[4:])[0]: (file, uid, flags) for file, (uid, flags) in found.vanished.items()}
+        fresh: dict[str, str] = {}
+        for file in sorted(found.fresh):
+            base = split_name(file[4:])[0]
+            if base in fresh:
+                found.renamed_here |= self._resolve_twin(fresh, base, file)
+            else:
+                fresh[base] = file
+        moved = [(*gone.pop(base), fresh.pop(base)) for base in list(fresh) if base in gone]
+        _apply_renames(transaction, row, moved)
+        if gone:
+            transaction.delete_messages(row, sorted(uid for _, uid, _ in gone.values()))
+        if found.whole:
+            self._finish_expunges(transaction, found, fresh)
+        if fresh:
+            self._insert(transaction, found, fresh, listed)
+
+    def _finish_expunges(self, transaction: Transaction, found: _Differences, fresh: dict[str, str]) -> None:
+        """Remove what interrupted expunges left; once the directories are durable nothing of it can come back."""
+        row = self._row
+        waiting = [file for (file,) in transaction.execute("SELECT file FROM unlinked WHERE mailbox_id = ?", (row.id,))]
+        if not waiting:
+            return
+        for file in waiting:
+            left = fresh.pop(split_name(file[4:])[0], None)
+            if left is not None:
+                disk.discard(self._engine.path(row.directory, left))
+                found.renamed_here = True
+        for part in ("new", "cur"):
+            disk.fsync_directory(self._engine.path(row.directory, part))
+        transaction.execute("DELETE FROM unlinked WHERE mailbox_id = ?", (row.id,))
+
+    def _resolve_twin(self, fresh: dict[str, str], base: str, file: str) -> bool:
+        """Two files with one base name: a hard link of the same message goes, another message gets a name of its own."""
+        paths = [self._engine.path(self._row.directory, name) for name in (fresh[base], file)]
+        with contextlib.suppress(FileNotFoundError):
+            one, two = os.stat(paths[0]), os.stat(paths[1])
+            if one.st_ino == two.st_ino:
+                disk.unlink(paths[1])
+            else:
+                name = _another_name(file)
+                disk.rename(paths[1], self._engine.path(self._row.directory, name))
+                fresh[split_name(name[4:])[0]] = name
+        return True
+
+    def _insert(
+        self, transaction: Transaction, found: _Differences, fresh: dict[str, str], listed: uidlist.Uidlist | None
+    ) -> None:
+        """Uids for new files. Those of the uid list are kept where they were not given to another message, or expunged before."""
+        engine, row = self._engine, self._row
+        if listed is None:
+            # A name may have a line of its own in a list that we wrote: of a message that was expunged, or of one whose commit was lost.
+            with contextlib.suppress(uidlist.UidlistDamaged):
+                listed = uidlist.read_uidlist(uidlist_path(engine, row))
+        known = listed.uids if listed is not None else {}
+        expunged = _expunged_uids(transaction, row)
+        keep: list[tuple[int, str]] = []
+        later: list[str] = []
+        taken = {uid for (uid,) in transaction.execute("SELECT uid FROM message WHERE mailbox_id = ?", (row.id,))}
+        for base, file in fresh.items():
+            uid = known.get(base, 0)
+            if not uid:
+                later.append(file)
+            elif uid in taken or expunged(uid):
+                name = _another_name(file)
+                disk.rename(engine.path(row.directory, file), engine.path(row.directory, name))
+                found.renamed_here = True
+                later.append(name)
+            else:
+                keep.append((uid, file))
+        keep.sort()
+        later.sort(key=lambda file: arrival_of(file[4:]))
+        rows = [(uid, new) for uid, file in keep if (new := describe(engine, row, file, listed)) is not None]
+        if rows:
+            transaction.insert_messages(row, [new for _, new in rows], [uid for uid, _ in rows])
+        added = [message for file in later if (message := describe(engine, row, file, None)) is not None]
+        if added:
+            uids = transaction.insert_messages(row, added)
+            record_uids(engine, row, zip(uids, [split_name(message.file[4:])[0] for message in added], strict=True))
+
+
+def _another_name(file: str) -> str:
+    base, letters = split_name(file[4:])
+    size, crlf_size = sizes_of(base)
+    fresh = unique_name(size or 0, crlf_size or 0)
+    if size is None or crlf_size is None:
+        fresh = fresh.partition(",")[0]
+    return f"{file[:4]}{fresh}" + (f":2,{letters}" if letters or ":" in file else "")
+
+
+def _expunged_uids(transaction: Transaction, row: MailboxRow) -> _Ranges:
+    return _Ranges(
+        [text for (text,) in transaction.execute("SELECT uids FROM expunged WHERE mailbox_id = ?", (row.id,))]
+    )
+
+
+class _Ranges:
+    """Whether a uid was expunged; the texts are only read when asked."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = texts
+        self._uids: set[int] | None = None
+
+    def __call__(self, uid: int) -> bool:
+        if self._uids is None:
+            self._uids = {u for text in self._texts for u in numbers.expand(numbers.decode_ranges(text))}
+        return uid in self._uids
+
+
+def _apply_renames(transaction: Transaction, row: MailboxRow, moved: list[tuple[str, int, int, str]]) -> None:
+    """``(old file, uid, flags, new file)``: take over what the letters say differently now."""
+    if not moved:
+        return
+    changed: list[tuple[int, int]] = []
+    updates = []
+    for old, uid, flags, new in moved:
+        before, after = flags_of(split_name(old[4:])[1]), flags_of(split_name(new[4:])[1])
+        delta = (before ^ after) & FILE_FLAGS
+        merged = (flags & ~delta) | (after & delta)
+        if merged != flags:
+            changed.append((uid, merged))
+        updates.append((new, int(renamed(new, merged) != new), row.id, uid))
+    transaction.database.executemany(
+        "UPDATE message SET file = ?, pending = ? WHERE mailbox_id = ? AND uid = ?", updates
+    )
+    if changed:
+        set_flags(transaction, row, sorted(changed))
+
+
+def set_flags(transaction: Transaction, row: MailboxRow, changed: list[tuple[int, int]]) -> None:
+    """Give messages new flags, one by one: ``(uid, flags)`` ascending. For the flags that files say."""
+    modseq = transaction.next_modseq()
+    for uid, flags in changed:
+        for old, size in transaction.execute(
+            "SELECT flags, size FROM message WHERE mailbox_id = ? AND uid = ?", (row.id, uid)
+        ):
+            row.unseen += (not flags & SEEN) - (not old & SEEN)
+            delta = bool(flags & DELETED) - bool(old & DELETED)
+            row.deleted += delta
+            row.deleted_size += delta * size
+    transaction.database.executemany(
+        "UPDATE message SET flags = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
+        [(flags, modseq, row.id, uid) for uid, flags in changed],
+    )
+    row.highest_modseq = modseq
+    transaction.touch(row)
+    transaction.record(
+        Event(EventKind.FLAGS, row.id, modseq, [uid for uid, _ in changed], [flags for _, flags in changed])
+    )
+
+
+def describe(engine: Engine, row: MailboxRow, file: str, listed: uidlist.Uidlist | None) -> NewMessage | None:
+    """What the index keeps of a file that someone else put there; None when it is gone again. The content is parsed when asked for."""
+    path = engine.path(row.directory, file)
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    base, letters = split_name(file[4:])
+    size, crlf_size = sizes_of(base)
+    if crlf_size is None and listed is not None:
+        crlf_size = listed.sizes.get(base)
+    if crlf_size is None or (size is not None and size != status.st_size):
+        try:
+            crlf_size = crlf_length(disk.read_file(path))
+        except FileNotFoundError:
+            return None
+    flags = flags_of(letters)
+    return NewMessage(flags, crlf_size, int(status.st_mtime), int(status.st_ctime), None, file, 0)
+
+
+def crlf_length(octets: bytes) -> int:
+    """Octets once every bare LF is CRLF."""
+    return len(octets) + octets.count(b"\n") - octets.count(b"\r\n")
+
+
+# The uid list and the keywords file
+
+
+def record_uids(engine: Engine, row: MailboxRow, entries: Iterable[tuple[int, str]]) -> None:
+    """Append to the uid list; written anew when it is missing or damaged."""
+    path = uidlist_path(engine, row)
+    with dotlock(path, engine.config.mail.lock_timeout):
+        try:
+            uidlist.append_uidlist(path, entries)
+        except FileNotFoundError:
+            _rewrite(engine, row, entries)
+        row.uidlist = uidlist.identity(path)
+
+
+def rewrite_uidlist(engine: Engine, row: MailboxRow) -> None:
+    """The uid list from the index."""
+    with dotlock(uidlist_path(engine, row), engine.config.mail.lock_timeout):
+        _rewrite(engine, row, ())
+        row.uidlist = uidlist.identity(uidlist_path(engine, row))
+
+
+def _rewrite(engine: Engine, row: MailboxRow, more: Iterable[tuple[int, str]]) -> None:
+    with engine.mutex:
+        entries = {
+            uid: split_name(file[4:])[0]
+            for uid, file in engine.database.execute(
+                "SELECT uid, file FROM message WHERE mailbox_id = ? ORDER BY uid", (row.id,)
+            )
+        }
+    entries.update(more)
+    next_uid = max([row.uid_next, *[uid + 1 for uid in entries]])
+    uidlist.replace_uidlist(uidlist_path(engine, row), row.uid_validity, next_uid, row.guid, sorted(entries.items()))
+
+
+def write_keywords(engine: Engine, row: MailboxRow, names: list[str]) -> None:
+    """``dovecot-keywords`` from the index's names, under its dotlock."""
+    path = engine.path(row.directory, keywords.FILE_NAME)
+    with dotlock(path, engine.config.mail.lock_timeout):
+        content = keywords.encode_keywords({number: name for number, name in enumerate(names[:FILE_KEYWORDS]) if name})
+        disk.replace_file(path, content, path + ".tmp")
+        row.keywords = uidlist.identity(path)
+
+
+def adopt_keywords(engine: Engine, transaction: Transaction, row: MailboxRow) -> None:
+    """Take over names that another program gave to letters; ours that stood there move to free numbers."""
+    path = engine.path(row.directory, keywords.FILE_NAME)
+    try:
+        listed = keywords.parse_keywords(disk.read_file(path))
+    except FileNotFoundError:
+        listed = {}
+    row.keywords = uidlist.identity(path)
+    ours = index.load_keywords(transaction.database, row.id)
+    names = [listed.get(number, "") for number in range(max([*listed, -1]) + 1)]
+    taken = {name.lower() for name in names if name}
+    mapping: dict[int, int] = {}
+    for number, name in enumerate(ours):
+        if not name:
+            continue
+        if name.lower() in taken:
+            mapping[number] = next(n for n, other in enumerate(names) if other.lower() == name.lower())
+            continue
+        names.extend([""] * (number + 1 - len(names)))
+        place = number if not names[number] else names.index("") if "" in names else len(names)
+        names[place:] = [name, *names[place + 1 :]]
+        mapping[number] = place
+    transaction.execute("DELETE FROM keyword WHERE mailbox_id = ?", (row.id,))
+    transaction.database.executemany(
+        "INSERT INTO keyword (mailbox_id, number, name) VALUES (?, ?, ?)",
+        [(row.id, number, name) for number, name in enumerate(names) if name],
+    )
+    transaction.keywords[row.id] = names
+    if any(old != new for old, new in mapping.items()):
+        _renumber(transaction, row, mapping)
+
+
+def _renumber(transaction: Transaction, row: MailboxRow, mapping: dict[int, int]) -> None:
+    system = (1 << KEYWORD_SHIFT) - 1
+    changed = []
+    for uid, flags in list(
+        transaction.execute(
+            "SELECT uid, flags FROM message WHERE mailbox_id = ? AND flags > ? ORDER BY uid", (row.id, system)
+        )
+    ):
+        moved = flags & system
+        for old, new in mapping.items():
+            if flags >> (KEYWORD_SHIFT + old) & 1:
+                moved |= 1 << (KEYWORD_SHIFT + new)
+        if moved != flags:
+            changed.append((uid, moved))
+    if changed:
+        set_flags(transaction, row, changed)

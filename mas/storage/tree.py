@@ -1,0 +1,212 @@
+"""The mailboxes of an account: directories to rows, and the operations on names. Runs in worker threads, inside ``Engine.exclusive``.
+
+Maildir++: a mailbox is one directory beside the others, so a superior need not exist for its inferiors to; it is then only a level, and
+not stored anywhere. A directory is known by the guid of its uid list: one that was moved by hand stays the same mailbox.
+
+Crash windows. create: the directory before the row; found by the next look. delete: the directory is renamed to ``..mas-deleted.<hex>``
+(Dovecot and we skip names that begin with two dots), then the rows go, then the files; an interrupted removal is finished at the next
+opening. rename of a tree: the pairs are committed first, so an interrupted one is finished at the next opening.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+
+import structlog
+
+from mas.errors import InvalidMailboxName, MailboxExists, MailboxForbidden, MailboxHasChildren, MailboxNotFound
+from mas.storage import disk, uidlist
+from mas.storage.engine import Engine
+from mas.storage.index import MailboxRow, Transaction
+from mas.storage.lock import dotlock
+from mas.storage.maildir_name import check_name, directory_of
+from mas.storage.model import INBOX, MailboxName
+
+DELETED_PREFIX = "..mas-deleted."
+_PARTS = ("tmp", "new", "cur")
+_log = structlog.get_logger("mas.storage")
+
+
+def refresh(engine: Engine) -> None:
+    """Rows for directories that have none, and the other way round."""
+    finish_renames(engine)
+    there = directories(engine)
+    rows = {row.directory: row for row in engine.rows.values()}
+    if there == rows.keys():
+        return
+    lost = {rows[directory].guid: rows[directory] for directory in rows.keys() - there}
+    with engine.transaction(durable=True) as transaction:
+        for directory in sorted(there - rows.keys()):
+            try:
+                name = engine.name_of(directory)
+            except InvalidMailboxName as error:
+                engine.unnamed.add(directory)
+                _log.warning(
+                    "directory is no mailbox name, left out", user=engine.user, directory=directory, error=error.detail
+                )
+                continue
+            adopt(engine, transaction, name, directory, lost)
+        for row in lost.values():
+            if row.directory == "":
+                continue
+            transaction.remove_mailbox(row)
+
+
+def adopt(
+    engine: Engine, transaction: Transaction, name: MailboxName, directory: str, lost: dict[str, MailboxRow]
+) -> MailboxRow:
+    """A row for a directory that is there: from its uid list, which is made when there is none."""
+    path = engine.path(directory, uidlist.FILE_NAME)
+    try:
+        listed = uidlist.read_uidlist(path)
+    except uidlist.UidlistDamaged as error:
+        _log.warning(
+            "uid list is damaged, its mailbox gets another UIDVALIDITY", user=engine.user, path=path, error=str(error)
+        )
+        listed = None
+    if listed is not None and listed.guid in lost:
+        row = lost.pop(listed.guid)
+        row.name, row.directory = name, directory
+        transaction.tree_changed(row)
+        return row
+    guids = {row.guid for row in engine.rows.values()}
+    guid = listed.guid if listed is not None and listed.guid and listed.guid not in guids else uidlist.new_guid()
+    if listed is None:
+        row = MailboxRow(0, name, directory, guid, engine.next_uid_validity(transaction), 1, 0)
+    else:
+        engine.uid_validity = max(engine.uid_validity, listed.uid_validity)
+        row = MailboxRow(0, name, directory, guid, listed.uid_validity, listed.next_uid, 0)
+    transaction.insert_mailbox(row)
+    if listed is None or listed.guid != guid:
+        entries = sorted((uid, base) for base, uid in listed.uids.items()) if listed is not None else []
+        with dotlock(path, engine.config.mail.lock_timeout):
+            uidlist.replace_uidlist(path, row.uid_validity, row.uid_next, guid, entries)
+    return row
+
+
+def create(engine: Engine, name: MailboxName, special_use: str = "") -> MailboxRow:
+    """Raises MailboxExists, InvalidMailboxName. Levels above need nothing."""
+    directory = directory_of(name, engine.separator)
+    name = check_name(name, engine.separator)
+    if engine.row_named(name) is not None:
+        raise MailboxExists(name)
+    path = engine.path(directory)
+    if directory and os.path.isdir(path):
+        refresh(engine)
+        if engine.row_named(name) is not None:
+            raise MailboxExists(name)
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    for part in _PARTS:
+        os.makedirs(os.path.join(path, part), mode=0o700, exist_ok=True)
+    marker = os.open(os.path.join(path, "maildirfolder"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    os.close(marker)
+    with engine.transaction(durable=True) as transaction:
+        row = adopt(engine, transaction, name, directory, {})
+        row.special_use = special_use
+        transaction.touch(row)
+        disk.fsync_directory(path)
+        disk.fsync_directory(engine.location.root)
+    return row
+
+
+def delete(engine: Engine, name: MailboxName) -> str:
+    """Returns the path of the directory that is left to be removed (outside of the lock)."""
+    name = check_name(name, engine.separator)
+    if name == INBOX:
+        raise MailboxForbidden(name, "INBOX cannot be deleted")
+    row = engine.row_named(name)
+    if row is None:
+        if has_children(engine, name):
+            raise MailboxHasChildren(name)
+        directory_of(name, engine.separator)
+        raise MailboxNotFound(name)
+    rubbish = engine.path(DELETED_PREFIX + secrets.token_hex(8))
+    with contextlib.suppress(FileNotFoundError):
+        disk.rename(engine.path(row.directory), rubbish)
+        disk.fsync_directory(engine.location.root)
+    with engine.transaction(durable=True) as transaction:
+        transaction.remove_mailbox(row)
+    return rubbish
+
+
+def has_children(engine: Engine, name: MailboxName) -> bool:
+    prefix = name + engine.separator
+    return any(row.name.startswith(prefix) for row in engine.rows.values())
+
+
+def remove_rubbish(engine: Engine, path: str = "") -> None:
+    """Remove deleted mailboxes' files: ``path``, or all that an interrupted removal left."""
+    paths = [path] if path else []
+    if not path:
+        with contextlib.suppress(FileNotFoundError), os.scandir(engine.location.root) as entries:
+            paths = [entry.path for entry in entries if entry.name.startswith(DELETED_PREFIX)]
+    for rubbish in paths:
+        shutil.rmtree(rubbish, ignore_errors=True)
+
+
+def rename(engine: Engine, old: MailboxName, new: MailboxName) -> None:
+    """Rename a mailbox (not INBOX) or a level, with its inferiors."""
+    old, new = check_name(old, engine.separator), check_name(new, engine.separator)
+    directory_of(new, engine.separator)
+    prefix = old + engine.separator
+    moving = [row for row in engine.rows.values() if row.name == old or row.name.startswith(prefix)]
+    if not moving:
+        raise MailboxNotFound(old)
+    if new == INBOX or engine.row_named(new) is not None:
+        raise MailboxExists(new)
+    if new.startswith(prefix):
+        raise InvalidMailboxName(new, "a mailbox cannot become its own inferior")
+    pairs = []
+    for row in moving:
+        name = MailboxName(new + row.name[len(old) :])
+        if engine.row_named(name) is not None:
+            raise MailboxExists(name)
+        pairs.append((row.directory, directory_of(name, engine.separator), name))
+    with engine.transaction(durable=True) as transaction:
+        transaction.database.executemany("INSERT INTO renaming (old, new, name) VALUES (?, ?, ?)", pairs)
+    finish_renames(engine)
+
+
+def finish_renames(engine: Engine) -> None:
+    """Do what ``rename`` has committed to."""
+    with engine.mutex:
+        pairs = list(engine.database.execute("SELECT old, new, name FROM renaming"))
+    if not pairs:
+        return
+    rows = {row.directory: row for row in engine.rows.values()}
+    for old, new, _ in pairs:
+        with contextlib.suppress(FileNotFoundError):
+            disk.rename(engine.path(old), engine.path(new))
+    disk.fsync_directory(engine.location.root)
+    with engine.transaction(durable=True) as transaction:
+        for old, new, name in pairs:
+            if (row := rows.get(old)) is not None:
+                row.name, row.directory = name, new
+                transaction.tree_changed(row)
+        transaction.execute("DELETE FROM renaming")
+
+
+def superiors(names: Iterable[str], separator: str) -> set[str]:
+    """Every name above one of these: those that are no mailboxes themselves are only levels."""
+    found: set[str] = set()
+    for name in names:
+        while separator in name:
+            name = name.rpartition(separator)[0]
+            if name in found:
+                break
+            found.add(name)
+    return found
+
+
+def directories(engine: Engine) -> set[str]:
+    """The directories that are mailboxes, or would be if their names allowed it."""
+    found = {""}
+    with disk.meaning(), os.scandir(engine.location.root) as entries:
+        for entry in entries:
+            if entry.name[0] == "." and entry.name[1:2] not in ("", ".") and entry.is_dir():
+                found.add(entry.name)
+    return found - engine.unnamed

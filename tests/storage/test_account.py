@@ -1,0 +1,130 @@
+"""The store through its interface: mailboxes, saving, selecting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from mas.errors import InvalidMailboxName, MailboxExists, MailboxHasChildren, MailboxNotFound, MailboxNotSelectable
+from mas.storage.account import MaildirAccount
+from mas.storage.mime.section import Section
+from mas.storage.model import DELETED, FLAGGED, INBOX, SEEN, Column, Flags, MailboxName, SaveOptions, StoreOp
+from mas.storage.selection import MaildirSelection
+from mas.storage.store import MaildirStore
+from mas.user import User
+
+MESSAGE = b"From: kim@example.net\r\nSubject: Hello\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\nText.\r\n"
+
+
+async def put(
+    store: MaildirStore,
+    account: MaildirAccount,
+    name: str = "INBOX",
+    octets: Sequence[bytes] = (MESSAGE,),
+    flags: Flags = Flags(),
+    date: int | None = None,
+    delivery: bool = False,
+) -> Sequence[int]:
+    """Save messages, return their uids."""
+    messages = []
+    for data in octets:
+        incoming = store.incoming(account.user)
+        await incoming.write(data)
+        await incoming.finish()
+        messages.append((incoming, SaveOptions(flags, date)))
+    saved = await account.save(MailboxName(name), messages, delivery=delivery)
+    for incoming, _ in messages:
+        await incoming.__aexit__(None, None, None)
+    return saved.uids
+
+
+async def contents(selection: MaildirSelection) -> dict[int, bytes]:
+    found = {}
+    async for batch in selection.octets(list(selection.snapshot.uids), Section()):
+        for uid, octets in batch:
+            assert isinstance(octets, bytes)
+            found[uid] = octets
+    return found
+
+
+async def test_saved_message_is_there_after_reopening(
+    stores: Callable[..., MaildirStore], user: User, tmp_path: Path
+) -> None:
+    store = stores()
+    account = await store.open(user)
+    assert await put(store, account, flags=Flags(SEEN, frozenset({"$Junk"})), date=1700000000) == [1]
+    assert await put(store, account, delivery=True) == [2]
+    (status,) = await account.status([INBOX])
+    assert status is not None
+    assert (status.messages, status.unseen, status.uid_next, status.size) == (2, 1, 3, 2 * len(MESSAGE))
+    await store.close()
+    assert len(list((tmp_path / "kim/Maildir/new").iterdir())) == 1
+    assert next((tmp_path / "kim/Maildir/cur").iterdir()).name.endswith(":2,Sa")
+    assert not list((tmp_path / "kim/Maildir/tmp").iterdir())
+
+    again = stores()
+    account = await again.open(user)
+    assert await account.status([INBOX]) == [status]
+    selection = await account.select(INBOX)
+    assert selection.recent_from == 1
+    assert list(selection.snapshot.uids) == [1, 2]
+    assert selection.snapshot.flags == [SEEN | 1 << 5, 0]
+    assert selection.snapshot.keywords == ["$Junk"]
+    rows = [row async for batch in selection.fetch([1, 2], [Column.SIZE, Column.INTERNAL_DATE]) for row in batch]
+    assert rows[0] == (1, len(MESSAGE), 1700000000)
+    assert await contents(selection) == {1: MESSAGE, 2: MESSAGE}
+    await selection.close()
+    assert not list((tmp_path / "kim/Maildir/new").iterdir())
+
+
+async def test_store_copy_move_expunge(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    await account.create(MailboxName("Archive.2024"))
+    await put(store, account, octets=[MESSAGE] * 5)
+    selection = await account.select(INBOX)
+    other = await account.select(INBOX, read_only=True)
+    done = await selection.store([1, 2, 3], StoreOp.ADD, Flags(FLAGGED, frozenset({"Work"})))
+    assert [row.uid for row in done.changed] == [1, 2, 3]
+    assert [change.uid for change in other.take_changes()] == [1, 2, 3]
+    copied = await selection.copy([1, 4], MailboxName("Archive.2024"))
+    assert (copied.source, copied.target) == ([1, 4], [1, 2])
+    moved = await selection.move([2, 3, 77], MailboxName("Archive.2024"))
+    assert (moved.source, moved.target) == ([2, 3], [3, 4])
+    assert list(selection.snapshot.uids) == [1, 4, 5]
+    await selection.store([4, 5], StoreOp.ADD, Flags(DELETED))
+    assert await selection.expunge([5, 1]) == [5]
+    assert await selection.expunge() == [4]
+    archive = await account.select(MailboxName("Archive.2024"))
+    assert archive.snapshot.keywords == ["Work"]
+    assert archive.snapshot.flags == [FLAGGED | 32, 0, FLAGGED | 32, FLAGGED | 32]
+    assert await contents(archive) == dict.fromkeys([1, 2, 3, 4], MESSAGE)
+    resync = await selection.resync(done.changed[0].modseq, None)
+    assert resync.vanished == [2, 3, 4, 5]
+    (status,) = await account.status([INBOX])
+    assert status is not None
+    assert (status.messages, status.deleted, status.deleted_size) == (1, 0, 0)
+
+
+async def test_mailbox_names(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    await account.create(MailboxName("A.B"))
+    with pytest.raises(MailboxExists):
+        await account.create(MailboxName("A.B"))
+    for name in ("", "A..B", "A/B", "..", "x" * 1001, "a\x00b", "A.", ".A", "ä" * 300):
+        with pytest.raises(InvalidMailboxName):
+            await account.create(MailboxName(name))
+    with pytest.raises(MailboxNotSelectable):
+        await account.select(MailboxName("A"))
+    with pytest.raises(MailboxHasChildren):
+        await account.delete(MailboxName("A"))
+    with pytest.raises(MailboxNotFound):
+        await account.select(MailboxName("Nowhere"))
+    before = {info.name: info.mailbox_id for info in await account.list()}
+    await account.rename(MailboxName("A"), MailboxName("Z.Ü"))
+    after = {info.name: info.mailbox_id for info in await account.list()}
+    assert after[MailboxName("Z.Ü.B")] == before[MailboxName("A.B")]
+    assert set(after) == {"INBOX", "Z", "Z.Ü", "Z.Ü.B"}
+    await account.delete(MailboxName("Z.Ü.B"))
+    assert [info.name for info in await account.list()] == ["INBOX"]
