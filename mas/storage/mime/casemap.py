@@ -1,0 +1,32 @@
+"""The comparator i;unicode-casemap.  [RFC5051]
+
+A text is matched without regard to case by comparing its canonical form: every character becomes its (simple) title case, and that is
+decomposed, compatibility forms included. So ``ß`` stays itself, ``Ä`` and ``ä`` become ``A`` and a combining mark, ``ﬁ`` becomes ``fi``.
+Canonical reordering of marks is not done, as in the RFC and in Dovecot: a mark stays where it was written.
+
+Both sides of a comparison go through ``casemap``; substrings of canonical forms are matches.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+class _Table(dict[int, str]):
+    """Filled as characters are met; 1.1 million code points at most, a few hundred in practice."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        title = char.title()
+        # A title case of more characters is a special casing, which UnicodeData.txt, the RFC's table, does not have.
+        mapped = unicodedata.normalize("NFKD", title if len(title) == 1 else char)
+        self[code] = mapped
+        return mapped
+
+
+_TABLE = _Table()
+
+
+def casemap(text: str) -> str:
+    """The canonical form of ``text``."""
+    return text.upper() if text.isascii() else text.translate(_TABLE)

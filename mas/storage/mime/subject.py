@@ -1,0 +1,94 @@
+"""Base subject and the ids of a thread.  [RFC5256 2.1] [RFC5256 3 REFERENCES]
+
+subject         = *subj-leader [subj-middle] *subj-trailer
+subj-refwd      = ("re" / ("fw" ["d"])) *WSP [subj-blob] ":"
+subj-blob       = "[" *BLOBCHAR "]" *WSP
+subj-fwd        = subj-fwd-hdr subject subj-fwd-trl          ; "[fwd:" … "]"
+subj-leader     = (*subj-blob subj-refwd) / WSP
+subj-trailer    = "(fwd)" / WSP
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from mas.storage.mime.casemap import casemap
+from mas.storage.mime.header import Field, unfold
+
+# Possessive throughout: one pass, whatever the subject holds.
+_LEADER = re.compile(r"(?:\[[^\[\]]*+\]\s*+)*+(?:RE|FWD?)\s*+(?:\[[^\[\]]*+\]\s*+)?+:\s*+")
+_BLOB = re.compile(r"\[[^\[\]]*+\]\s*+")
+_TRAILER = "(FWD)"
+
+
+def base_subject(subject: str) -> tuple[str, bool]:
+    """``(base subject in casemap form, whether it is a reply or a forward)`` of a decoded subject."""
+    text = " ".join(casemap(subject).split())
+    is_reply = False
+    start, end = 0, len(text)
+    while True:
+        while end - start >= 5 and text.endswith(_TRAILER, start, end):
+            is_reply = True
+            end -= 5
+            while end > start and text[end - 1] == " ":
+                end -= 1
+        while True:
+            leader = _LEADER.match(text, start, end)
+            if leader is not None:
+                start = leader.end()
+                is_reply = True
+                continue
+            blob = _BLOB.match(text, start, end)
+            # A blob is only taken when something is left behind it.
+            if blob is not None and blob.end() < end:
+                start = blob.end()
+                continue
+            break
+        if text.startswith("[FWD:", start, end) and text.endswith("]", start, end):
+            start += 5
+            end -= 1
+            while start < end and text[start] == " ":
+                start += 1
+            while end > start and text[end - 1] == " ":
+                end -= 1
+            is_reply = True
+            continue
+        return text[start:end], is_reply
+
+
+# msg-id = "<" local-part "@" domain ">", as the ids in the field are written: white space inside is dropped, quotes too.
+_ID = re.compile(rb"<([^<>]*+)>")
+_THREAD_FIELDS = frozenset((b"message-id", b"references", b"in-reply-to"))
+MAX_REFERENCES = 1000
+"""Ids of one References field that are kept, the newest ones."""
+
+
+def message_ids(value: bytes) -> list[str]:
+    """The valid ids of an unfolded value, normalised: ``<"a b"@c>`` and ``<a b@c>`` are one."""
+    return [
+        _normalised(found) if _ODD.search(found) else found.decode("utf-8", "replace")
+        for found in _ID.findall(value)
+        if b"@" in found
+    ]
+
+
+_ODD = re.compile(rb'[\s"\\]')
+_PAIR = re.compile(rb"\\(.)", re.DOTALL)
+
+
+def _normalised(value: bytes) -> str:
+    return _PAIR.sub(rb"\1", value.replace(b'"', b"")).translate(None, b" \t\r\n").decode("utf-8", "replace")
+
+
+def thread_links(fields: Iterable[Field]) -> tuple[str, tuple[str, ...]]:
+    """``(message id, references)``: the ids of References, or else the first of In-Reply-To."""
+    values: dict[bytes, bytes] = {}
+    for name, value in fields:
+        if name in _THREAD_FIELDS and name not in values:
+            values[name] = unfold(value)
+    own = message_ids(values.get(b"message-id", b""))
+    references = message_ids(values.get(b"references", b""))
+    if not references:
+        references = message_ids(values.get(b"in-reply-to", b""))[:1]
+    return (own[0] if own else ""), tuple(references[-MAX_REFERENCES:])
