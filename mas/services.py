@@ -7,8 +7,10 @@ others. Types only: nothing here starts, opens or knows a concrete implementatio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from mas.auth.interface import Authenticator
+from mas.config import Config
 from mas.protocols.session import Peer
 from mas.storage.interface import Store
 
@@ -33,11 +35,10 @@ class Sessions(Protocol):
 class Services:
     """Given to every session of a worker.
 
-    config: the whole configuration (``mas.config``), the one that this worker was started with.
-    auth: the authenticator (``mas.auth.interface``).
+    config: the one that this worker was started with; a reload starts other workers.
     """
 
-    config: Any
+    config: Config
     store: Store
-    auth: Any
+    auth: Authenticator
     sessions: Sessions

@@ -1,9 +1,24 @@
-"""How made-up input is made up: ``make fuzz`` asks for more of it. No test depends on the machine's speed, so none has a deadline."""
+"""How every test runs: on the product's loop, and with made-up input as ``make check`` (or ``make fuzz``, which asks for more) wants it.
+
+No test depends on the machine's speed, so none has a deadline.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fuzz", settings.get_profile("default"), max_examples=5000)
 settings.load_profile("default")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """See pytest-asyncio."""
+    return {"uvloop": uvloop.new_event_loop}
