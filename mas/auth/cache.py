@@ -4,7 +4,9 @@ An entry is a row (or None: no such user), bounded in octets over all entries, o
 hold a *proof*: a keyed BLAKE2b of the password that was right and the stored hash it was right for, under a random key of this process. A
 web mailer that logs in for every page then costs microseconds instead of a tenth of a second. The password itself is not kept.
 
-An expired entry stays until it is replaced or pushed out: it serves while the database does not answer.
+A wrong password on a kept row is worth a new look each time: it may have been changed a moment ago, and beside the hash that every guess
+costs the look-up is nothing. (Dovecot looks again only after a right one, so that a password that was just reset stays wrong for
+``cache_negative_ttl``.) An expired entry stays until it is replaced or pushed out: it serves while the database does not answer.
 """
 
 from __future__ import annotations
@@ -26,12 +28,11 @@ _OVERHEAD: Final = 600
 
 @dataclass(slots=True)
 class Entry:
-    """What the database said. ``matched``: the last password tried on it was right."""
+    """What the database said, and the proof of the password that was right."""
 
     row: Row | None
     since: float
     size: int
-    matched: bool = False
     proof: bytes = b""
 
 
@@ -67,11 +68,6 @@ class Cache:
         """Whether the entry may be used without asking the database."""
         return self._clock() - entry.since < (self._negative_ttl if entry.row is None else self._ttl)
 
-    def asks_again(self, entry: Entry) -> bool:
-        """Whether a wrong password is worth a new look: it was right the last time (so it may have been changed), or the entry has
-        passed the negative time to live. Otherwise a guesser would send every guess to the database."""
-        return entry.matched or self._clock() - entry.since >= self._negative_ttl
-
     def put(self, key: Hashable, row: Row | None) -> Entry:
         """Keep what the database said just now. Returns the entry, also when it is too big to be kept."""
         size = _OVERHEAD + len(repr(key)) + (sum(len(k) + len(v) for k, v in row.items()) if row else 0)
@@ -87,7 +83,6 @@ class Cache:
 
     def prove(self, entry: Entry, password: bytes, stored: str) -> None:
         """Remember that the password was right for this stored value."""
-        entry.matched = True
         entry.proof = self._proof(password, stored)
 
     def is_proven(self, entry: Entry, password: bytes, stored: str) -> bool:

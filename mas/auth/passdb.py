@@ -81,9 +81,8 @@ class SqlPassdb:
         judged = ""
         if entry is not None and self._cache.is_fresh(entry):
             answer = await self._judge(name, password, entry)
-            if answer.verdict is not Verdict.MISMATCH or not self._cache.asks_again(entry):
+            if answer.verdict is not Verdict.MISMATCH:
                 return answer
-            entry.matched = False
             judged = entry.row.get("password", "") if entry.row else ""
         stale = entry
         try:

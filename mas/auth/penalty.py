@@ -86,9 +86,7 @@ class Penalty:
         if key is None:
             return
         # 32 bits, as the address is part of the key: nothing to recover a password from, and equal in every worker.
-        pair = hashlib.blake2b(
-            user.encode("utf-8", "surrogateescape") + b"\0" + password, digest_size=4, person=b"mas-penalty"
-        )
+        pair = hashlib.blake2b(user.encode("utf-8", "replace") + b"\0" + password, digest_size=4, person=b"mas-penalty")
         if await self._counters.add(f"{key} {pair.hexdigest()}", FORGET) == 1:
             await self._counters.add(key, FORGET)
 

@@ -118,7 +118,7 @@ class Accounts:
 
     def name_of(self, given: str) -> str | None:
         """The name to look up for what a client or a sender wrote; None when it can be nobody's."""
-        if not given or len(given.encode("utf-8", "surrogateescape")) > MAX_NAME or not given.isprintable():
+        if not given or len(given.encode("utf-8", "replace")) > MAX_NAME or not given.isprintable():
             return None
         if self._allowed is not None and not self._allowed.issuperset(given):
             return None
@@ -137,7 +137,7 @@ class Accounts:
                 raise AuthFailed("user name or authorization identity is not acceptable")
             answer = await self._check(name, password, attempt)
         except AuthFailed as error:
-            log.info("login failed", user=authcid[:MAX_NAME], service=attempt.service, rip=attempt.remote, session=attempt.session_id,
+            log.info("login failed", user=authcid[:MAX_NAME].encode("utf-8", "replace").decode(), service=attempt.service, rip=attempt.remote, session=attempt.session_id,
                      reason=str(error))  # fmt: skip
             await self.penalty.failed(attempt, name or authcid, password)
             await self._sleep(max(0.0, started + wait + self.penalty.failure_delay - self._clock()))

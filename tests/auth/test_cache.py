@@ -26,19 +26,6 @@ def test_times_to_live() -> None:
     assert cache.get(("k",)) is known  # still there, for when the database is not
 
 
-def test_a_wrong_password_asks_again_after_a_right_one_or_a_while() -> None:
-    time = Time()
-    cache = Cache(100_000, ttl=60, negative_ttl=10, clock=time)
-    entry = cache.put(("k",), {"password": "x"})
-    assert not cache.asks_again(entry)
-    cache.prove(entry, b"pw", "x")
-    assert cache.asks_again(entry)
-    entry.matched = False
-    assert not cache.asks_again(entry)
-    time.now = 10
-    assert cache.asks_again(entry)
-
-
 def test_bounded_by_octets_least_recently_used_out_first() -> None:
     cache = Cache(10_000, 60, 60)
     for number in range(100):

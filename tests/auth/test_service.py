@@ -290,13 +290,16 @@ async def test_a_changed_password_is_taken_at_once(db: Sqlite, accounts: Opener)
     add(db)
     auth = accounts(db.url)
     await auth.verify("kim@example.net", SECRET, IMAP)
+    for _ in range(2):
+        with pytest.raises(AuthFailed):
+            await auth.verify("kim@example.net", b"new", IMAP)
     db.execute("UPDATE users SET password = '{PLAIN}new'")
     assert await auth.verify("kim@example.net", b"new", IMAP)
     with pytest.raises(AuthFailed):
         await auth.verify("kim@example.net", SECRET, IMAP)
 
 
-async def test_guesses_do_not_reach_the_database(db: Sqlite, accounts: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unknown_names_are_asked_for_once(db: Sqlite, accounts: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     add(db)
     auth = accounts(db.url)
     asked = []
@@ -308,10 +311,9 @@ async def test_guesses_do_not_reach_the_database(db: Sqlite, accounts: Opener, m
 
     monkeypatch.setattr(auth.passdbs[0].database, "fetch", counted)
     for number in range(5):
-        for name in ("kim", "nobody"):
-            with pytest.raises(AuthFailed):
-                await auth.verify(f"{name}@example.net", b"%d" % number, IMAP)
-    assert len(asked) == 2
+        with pytest.raises(AuthFailed):
+            await auth.verify("nobody@example.net", b"%d" % number, IMAP)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("ttl", ["1h", "0s"])
