@@ -26,7 +26,7 @@ from mas.storage.interface import Account, Incoming, Store
 from mas.storage.model import INBOX, Flags, MailboxName, SaveOptions
 from mas.user import User
 
-_log = structlog.get_logger("mas.delivery")
+_log = structlog.get_logger(area="delivery")
 
 MAX_AT_ONCE = 8
 """Recipients of one message that are served at once."""
@@ -181,22 +181,28 @@ class Delivery:
         self, message: Incoming, message_id: str, envelope: Envelope, recipient: Recipient
     ) -> DeliveryResult:
         user = recipient.user
-        who = f"{envelope.service}({user.name}): msgid={message_id or '<>'}"
-        log = _log.bind(session=envelope.session, size=message.size, sender=f"<{envelope.sender}>")
+        what = f"msgid={message_id or '<>'}"
+        log = structlog.get_logger(
+            area=f"{envelope.service}({user.name})",
+            user=user.name,
+            session=envelope.session,
+            size=message.size,
+            sender=envelope.sender or "<>",
+        )
         try:
             async with self._turn(user.name), await self._store.open(user) as account:
                 saves = await self._decide(message, envelope, recipient, account)
                 mailboxes = [await self._save(account, message, save) for save in saves]
         except MasError as error:
-            log.warning(f"{who}: save failed: {error}", kind=type(error).__name__)
+            log.warning(f"{what}: save failed: {error}", kind=type(error).__name__)
             return DeliveryResult(recipient, error=error)
         except Exception as error:
-            log.exception(f"{who}: save failed")
+            log.exception(f"{what}: save failed")
             return DeliveryResult(recipient, error=error)
         for mailbox in mailboxes:
-            log.info(f"{who}: saved mail to {mailbox}")
+            log.info(f"{what}: saved mail to {mailbox}")
         if not mailboxes:
-            log.info(f"{who}: discarded")
+            log.info(f"{what}: discarded")
         self._expire_soon(user)
         return DeliveryResult(recipient, mailboxes)
 

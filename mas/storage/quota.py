@@ -38,7 +38,7 @@ from mas.storage.model import INBOX, QuotaUsage
 from mas.storage.shared_usage import SharedUsage, Usage
 from mas.user import User
 
-_log = structlog.get_logger("mas.quota")
+_log = structlog.get_logger(area="quota")
 
 Sum = tuple[str, int, int]
 """``(mailbox name, octets, messages)``: the counters of one mailbox as they are in the present transaction, before the change asked for."""

@@ -21,7 +21,7 @@ from mas import variables
 from mas.storage.quota import Crossing
 from mas.user import User
 
-_log = structlog.get_logger("mas.quota")
+_log = structlog.get_logger(area="quota")
 
 TIME_LIMIT = 60.0
 """Seconds a warning command may take."""

@@ -40,7 +40,7 @@ from mas.protocols.session import Channel, Peer, Woken
 from mas.services import Services
 from mas.storage.interface import Account, Incoming
 
-_log = structlog.get_logger("mas.lmtp")
+_log = structlog.get_logger(area="lmtp")
 
 Session = Callable[[Channel[Event]], Awaitable[None]]
 
