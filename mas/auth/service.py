@@ -137,8 +137,14 @@ class Accounts:
                 raise AuthFailed("user name or authorization identity is not acceptable")
             answer = await self._check(name, password, attempt)
         except AuthFailed as error:
-            log.info("login failed", user=authcid[:MAX_NAME].encode("utf-8", "replace").decode(), service=attempt.service, rip=attempt.remote, session=attempt.session_id,
-                     reason=str(error))  # fmt: skip
+            log.info(
+                "login failed",
+                user=authcid[:MAX_NAME].encode("utf-8", "replace").decode(),
+                service=attempt.service,
+                rip=attempt.remote,
+                session=attempt.session_id,
+                reason=str(error),
+            )
             await self.penalty.failed(attempt, name or authcid, password)
             await self._sleep(max(0.0, started + wait + self.penalty.failure_delay - self._clock()))
             raise
