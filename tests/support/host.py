@@ -1,0 +1,221 @@
+"""A whole private mail host for end-to-end tests: ``python -m mas -c FILE`` as a process of its own, with SQLite accounts, a certificate of
+a throw-away authority, an LMTP socket, and ports that the kernel chose.
+
+::
+
+    with running_host(tmp_path, users={"kim@example.net": "secret"}) as host:
+        host.deliver("kim@example.net", message(1))
+        client = host.imap("kim@example.net")
+
+``running_host`` stops the server and fails when it did not stop cleanly; its log is in ``host.log_path`` and in the failure's text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import imaplib
+import os
+import signal
+import smtplib
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trustme
+
+START_TIMEOUT = 20.0
+STOP_TIMEOUT = 20.0
+ROOT = Path(__file__).parent.parent.parent
+NAME = "mail.example.net"
+
+
+class HostError(AssertionError):
+    """The server did not start, or did not stop."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, all different."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
+
+
+@dataclass(slots=True)
+class Host:
+    """One running server. ``settings`` is TOML that comes after the host's own, for tests that need other settings."""
+
+    directory: Path
+    users: Mapping[str, str]
+    settings: str = ""
+    top_settings: str = ""
+    workers: int = 1
+    imap_port: int = 0
+    imaps_port: int = 0
+    sieve_port: int = 0
+    authority: trustme.CA = field(default_factory=trustme.CA)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config_path(self) -> Path:
+        return self.directory / "mas.toml"
+
+    @property
+    def log_path(self) -> Path:
+        return self.directory / "mas.log"
+
+    @property
+    def lmtp_path(self) -> Path:
+        return self.directory / "lmtp"
+
+    @property
+    def auth_path(self) -> Path:
+        return self.directory / "auth"
+
+    def home(self, user: str) -> Path:
+        local, _, domain = user.partition("@")
+        return self.directory / "mail" / domain / local
+
+    def prepare(self) -> None:
+        """Write accounts, certificate and configuration."""
+        self.imap_port, self.imaps_port, self.sieve_port = free_ports(3)
+        certificate = self.authority.issue_cert(NAME, "localhost", "127.0.0.1")
+        self.authority.cert_pem.write_to_path(str(self.directory / "ca.pem"))
+        for n, blob in enumerate(certificate.cert_chain_pems):
+            blob.write_to_path(str(self.directory / "cert.pem"), append=n > 0)
+        certificate.private_key_pem.write_to_path(str(self.directory / "key.pem"))
+        with contextlib.closing(sqlite3.connect(self.directory / "accounts.sqlite")) as database:
+            database.execute("CREATE TABLE users (username TEXT, domain TEXT, password TEXT)")
+            for user, password in self.users.items():
+                local, _, domain = user.partition("@")
+                database.execute("INSERT INTO users VALUES (?, ?, ?)", (local, domain, "{PLAIN}" + password))
+            database.commit()
+        self.config_path.write_text(self._config())
+
+    def _config(self) -> str:
+        d = self.directory
+        return f"""\
+hostname = "{NAME}"
+listen = ["127.0.0.1"]
+workers = {self.workers}
+state_dir = "{d}/state"
+run_dir = "{d}/run"
+{self.top_settings}
+[tls]
+cert = "{d}/cert.pem"
+key = "{d}/key.pem"
+[imap]
+port = {self.imap_port}
+tls_port = {self.imaps_port}
+[managesieve]
+port = {self.sieve_port}
+[[lmtp.socket]]
+path = "{self.lmtp_path}"
+[[auth.socket]]
+path = "{self.auth_path}"
+[[passdb]]
+driver = "sql"
+url = "sqlite+aiosqlite:///{d}/accounts.sqlite"
+query = "SELECT username, domain, password FROM users WHERE username = '%n' AND domain = '%d'"
+iterate_query = "SELECT username, domain FROM users"
+[[userdb]]
+driver = "static"
+home = "{d}/mail/%d/%n"
+{self.settings}
+"""
+
+    def start(self) -> None:
+        """Start the server and wait until it answers on all its ports. Raises HostError with its log."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mas", "-c", str(self.config_path)],
+                cwd=self.directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + START_TIMEOUT
+        for port in (self.imap_port, self.imaps_port, self.sieve_port):
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                except OSError:
+                    if self.process.poll() is not None or time.monotonic() > deadline:
+                        code = self.process.poll()
+                        self.kill()
+                        raise HostError(f"the server did not start (exit code {code}):\n{self.log()}") from None
+                    time.sleep(0.02)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the end. Raises HostError when it does not come or is not clean."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise HostError(f"the server did not stop:\n{self.log()}") from None
+        if code:
+            raise HostError(f"the server stopped with exit code {code}:\n{self.log()}")
+
+    def kill(self) -> None:
+        """SIGKILL to the supervisor; its workers notice that it is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def client_context(self) -> ssl.SSLContext:
+        """TLS for clients that check the certificate."""
+        context = ssl.create_default_context()
+        self.authority.configure_trust(context)
+        return context
+
+    def imap(self, user: str, *, port: int | None = None) -> imaplib.IMAP4_SSL:
+        """A logged-in imaplib client over TLS."""
+        client = imaplib.IMAP4_SSL("localhost", port or self.imaps_port, ssl_context=self.client_context(), timeout=20)
+        client.login(user, self.users[user])
+        return client
+
+    def deliver(self, user: str, octets: bytes, sender: str = "robin@example.org") -> None:
+        """Deliver one message over LMTP. Raises smtplib.SMTPException when it is refused."""
+        with smtplib.LMTP(str(self.lmtp_path), timeout=20) as client:
+            client.sendmail(sender, [user], octets)
+
+
+@contextlib.contextmanager
+def running_host(
+    directory: Path,
+    users: Mapping[str, str] | None = None,
+    *,
+    settings: str = "",
+    top_settings: str = "",
+    workers: int = 1,
+) -> Iterator[Host]:
+    """A server that runs while the block does. ``users``: names to passwords; ``kim@example.net`` with ``secret`` by default."""
+    host = Host(directory, users or {"kim@example.net": "secret"}, settings, top_settings, workers)
+    host.prepare()
+    host.start()
+    try:
+        yield host
+    except BaseException:
+        host.kill()
+        print(host.log())
+        raise
+    host.stop()
