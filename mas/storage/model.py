@@ -187,7 +187,8 @@ class Snapshot:
     """The state of a mailbox in this process, shared by all its selections and changed in place, only on the event loop.
 
     uids ascend; ``flags[i]`` and ``modseqs[i]`` belong to ``uids[i]``. ``generation`` grows with every change of the three lists,
-    ``expunges`` with every removal: while a view's ``expunges`` is this one's, its positions are positions here.
+    ``expunges`` with every removal: while a view's ``expunges`` is this one's, its positions are positions here. ``memo`` belongs to the
+    readers: what they worked out of the snapshot, kept for the next session (with its generation).
     """
 
     uid_validity: UidValidity
@@ -199,3 +200,4 @@ class Snapshot:
     keywords: list[str] = field(default_factory=list)
     generation: int = 0
     expunges: int = 0
+    memo: dict[str, object] = field(default_factory=dict)

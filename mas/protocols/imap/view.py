@@ -81,15 +81,20 @@ NO_UPDATES = Updates()
 
 
 class View:
-    """One session's view of the mailbox it has selected. ``saved`` is the result of the last SEARCH RETURN (SAVE) [RFC5182]."""
+    """One session's view of the mailbox it has selected.
 
-    __slots__ = ("_changed", "_gone", "_merged", "exists", "last_uid", "saved", "snapshot")
+    saved: uids, the result of the last SEARCH RETURN (SAVE) [RFC5182 2.1].
+    held_modseq: the lowest modseq of an expunge that waits to be told, 0 when none does [RFC7162 6].
+    """
+
+    __slots__ = ("_changed", "_gone", "_merged", "exists", "held_modseq", "last_uid", "saved", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.exists = len(snapshot.uids)
         self.last_uid = snapshot.uids[-1] if snapshot.uids else 0
         self.saved: Sequence[int] = ()
+        self.held_modseq = 0
         self._gone: list[int] = []
         self._changed: set[int] = set()
         self._merged: array[int] | None = None
@@ -109,6 +114,7 @@ class View:
                     self._changed.add(uid)
             elif change.kind is ChangeKind.EXPUNGED:
                 self._gone.append(uid)
+                self.held_modseq = min(self.held_modseq or change.modseq, change.modseq)
                 self._changed.discard(uid)
                 gone = True
         if gone:
@@ -180,6 +186,9 @@ class View:
         mine = self.uids
         found = []
         at, count = 0, len(mine)
+        if len(uids) * 16 > count:  # one pass over all is cheaper than so many searches
+            wanted = set(uids)
+            return [number for number, uid in enumerate(mine, 1) if uid in wanted]
         for uid in uids:
             at = bisect_left(mine, uid, at)
             if at < count and mine[at] == uid:
@@ -201,6 +210,10 @@ class View:
             for uid, flags in zip(snapshot.uids[:count], snapshot.flags[:count], strict=True)
             if flags & bits == bits
         ]
+
+    def some_gone(self, uids: Sequence[int]) -> bool:
+        """Whether an expunge is pending of one of ``uids``."""
+        return bool(self._gone) and not set(self._gone).isdisjoint(uids)
 
     def position(self, uid: int) -> int | None:
         """Where the snapshot has this uid now, or None."""
@@ -232,6 +245,7 @@ class View:
             self.exists -= len(vanished)
             self._gone = []
             self._merged = None
+            self.held_modseq = 0
         snapshot = self.snapshot
         flags: list[tuple[int, int]] = []
         if self._changed:
