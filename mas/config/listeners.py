@@ -71,6 +71,7 @@ class Imap(Section):
     max_literal: Size = written("64K")
     max_literal_before_login: Size = written("8K")
     max_commands_before_login: Positive = 20
+    max_login_attempts: Positive = 3
     max_bad_commands: Positive = 20
     max_nesting: Positive = 50
     max_set_items: Positive = 10000

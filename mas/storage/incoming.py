@@ -40,7 +40,7 @@ class FileOctets:
         self._start = start
         self._missing = missing
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         try:
             fd = await self._blocking.run(os.open, self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -48,7 +48,7 @@ class FileOctets:
         except OSError as error:
             raise disk.translated(error) from error
         try:
-            position, end = self._start, self._start + self.size
+            position, end = self._start + start, self._start + self.size
             while position < end:
                 piece = await self._blocking.run(os.pread, fd, min(PIECE, end - position), position)
                 if not piece:
@@ -66,9 +66,9 @@ class MemoryOctets:
         self.size = len(octets)
         self._octets = octets
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        for start in range(0, self.size, PIECE):
-            yield self._octets[start : start + PIECE]
+    async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        for position in range(start, self.size, PIECE):
+            yield self._octets[position : position + PIECE]
 
 
 class MaildirIncoming:

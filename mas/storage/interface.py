@@ -40,8 +40,8 @@ class Octets(Protocol):
 
     size: int
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Pieces of at most 64 KB. Raises MessageGone when the file has vanished before the first one."""
+    def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        """Pieces of at most 64 KB, from octet ``start`` on. Raises MessageGone when the file has vanished before the first one."""
         ...
 
 

@@ -23,6 +23,7 @@ from mas.errors import (
     OverQuota,
     UnknownEncoding,
 )
+from mas.storage.interface import Incoming
 from mas.storage.mime.section import Section
 from mas.storage.model import (
     DELETED,
@@ -64,33 +65,34 @@ def user(name: str = "kim@example.net") -> User:
     return User(name=name, home=Path("/nonexistent") / name, location="maildir:~/Maildir")
 
 
-@dataclass(slots=True)
 class MemoryOctets:
     """Octets of a large section."""
 
-    octets: bytes
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        self.size = len(octets)
 
-    @property
-    def size(self) -> int:
-        return len(self.octets)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self.octets), 65536):
-            yield self.octets[start : start + 65536]
+    async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        for place in range(start, len(self.octets), 65536):
+            yield self.octets[place : place + 65536]
 
 
-class MemoryIncoming:
+class MemoryIncoming(Incoming):
     """A message on its way in."""
 
     def __init__(self, max_size: int) -> None:
         self._chunks: list[bytes] = []
         self._max_size = max_size
-        self.size = 0
+        self._size = 0
         self.finished = False
 
+    @property
+    def size(self) -> int:
+        return self._size
+
     async def write(self, chunk: bytes) -> None:
-        self.size += len(chunk)
-        if self._max_size and self.size > self._max_size:
+        self._size += len(chunk)
+        if self._max_size and self._size > self._max_size:
             raise MessageTooBig(self._max_size)
         self._chunks.append(chunk)
 
@@ -506,7 +508,7 @@ class MemoryAccount:
     async def save(
         self,
         name: MailboxName,
-        messages: Sequence[tuple[MemoryIncoming, SaveOptions]],
+        messages: Sequence[tuple[Incoming, SaveOptions]],
         *,
         create: bool = False,
         delivery: bool = False,
@@ -518,6 +520,7 @@ class MemoryAccount:
         box = self.mailbox(name)
         batch = []
         for incoming, options in messages:
+            assert isinstance(incoming, MemoryIncoming)
             assert incoming.finished
             octets = incoming.whole().octets
             if self.store.max_mail_size and len(octets) > self.store.max_mail_size:

@@ -124,6 +124,11 @@ class View:
                 lost = set(self._gone)
                 self.saved = [uid for uid in self.saved if uid not in lost]
 
+    def forget_changes(self, uids: Iterable[int]) -> None:
+        """The client has just been told the flags of these messages."""
+        if self._changed:
+            self._changed.difference_update(uids)
+
     # What the client may ask
 
     @property
