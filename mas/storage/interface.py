@@ -88,12 +88,18 @@ class Selection(Protocol):
     their rows are just missing from the answers.
     """
 
-    name: MailboxName
-    mailbox_id: str
     read_only: bool
     snapshot: Snapshot
     recent_from: Uid
     """Messages with this uid or above are recent in this session (it claimed them, or is read-only)."""
+
+    @property
+    def name(self) -> MailboxName:
+        """The mailbox's name; another after a RENAME."""
+        ...
+
+    @property
+    def mailbox_id(self) -> str: ...
 
     def take_changes(self) -> Sequence[Change]:
         """Changes since the last call (or since select), oldest first; the session's own included. Never blocks."""
