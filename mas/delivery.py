@@ -1,8 +1,8 @@
 """A message and its recipients to one DeliveryResult each. LMTP and ``mas deliver`` hand it their mail.
 
 The message was received once (``Store.incoming``) and is saved for every recipient from there, so that the store can write it once and
-link it. What happens to it is asked for each recipient of ``decide``: a list of saves, empty to discard. Today that is the implicit keep
-(INBOX, or the detail's mailbox); a Sieve interpreter takes its place without anything else here knowing.
+link it. What happens to it is asked for each recipient of ``decide``: without one it is
+the implicit keep (INBOX, or the detail's mailbox); ``mas.filtering`` has one that runs Sieve scripts, without anything here knowing.
 
 Promises: a result without an error means that the message is durable for that recipient. One recipient's failure is no other's. A mailbox
 that does not exist (and is not to be made), or cannot be used, means INBOX: a wrong filing never costs mail. Deliveries to one user start
@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
@@ -83,8 +84,22 @@ class DeliveryResult:
     error: Exception | None = None
 
 
-Decide = Callable[[Incoming, Envelope, Recipient, Account], Awaitable[Sequence[Save]]]
-"""What to do with a message for one recipient. A MasError fails this delivery for now; it must not raise for a user's mistakes."""
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with a message for one recipient.
+
+    saves: where it is kept; empty: nowhere. message: another message to be saved in its place (entered; the delivery leaves it).
+    then: what follows once the saves are durable; when it fails, the delivery fails for now. refusal: the error that the peer is told.
+    """
+
+    saves: Sequence[Save]
+    message: Incoming | None = None
+    then: Callable[[], Awaitable[None]] | None = None
+    refusal: Exception | None = None
+
+
+Decide = Callable[[Incoming, Envelope, Recipient, Account, Save], Awaitable[Decision]]
+"""Asked for each recipient; the Save is the implicit keep. A MasError fails this delivery for now; a user's mistakes raise nothing."""
 
 
 def split_address(local_part: str, domain: str, delimiters: str) -> tuple[str, str]:
@@ -151,7 +166,7 @@ class Delivery:
     def __init__(self, store: Store, config: Config, decide: Decide | None = None) -> None:
         self._store = store
         self._config = config
-        self._decide = decide or self._implicit_keep
+        self._decide = decide or _keep
         self._turns: dict[str, _Turn] = {}
         self._expires = any(box.autoexpunge or box.autoexpunge_max_mails for box in config.mailbox)
         self._expired: dict[str, float] = {}
@@ -191,8 +206,8 @@ class Delivery:
         )
         try:
             async with self._turn(user.name), await self._store.open(user) as account:
-                saves = await self._decide(message, envelope, recipient, account)
-                mailboxes = [await self._save(account, message, save) for save in saves]
+                decision = await self._decide(message, envelope, recipient, account, self._implicit_keep(recipient))
+                mailboxes = await self._carry_out(decision, message, account)
         except MasError as error:
             log.warning(f"{what}: save failed: {error}", kind=type(error).__name__)
             return DeliveryResult(recipient, error=error)
@@ -201,10 +216,23 @@ class Delivery:
             return DeliveryResult(recipient, error=error)
         for mailbox in mailboxes:
             log.info(f"{what}: saved mail to {mailbox}")
-        if not mailboxes:
+        if not mailboxes and decision.refusal is None:
             log.info(f"{what}: discarded")
         self._expire_soon(user)
-        return DeliveryResult(recipient, mailboxes)
+        if decision.refusal is not None:
+            log.info(f"{what}: refused: {decision.refusal}")
+        return DeliveryResult(recipient, mailboxes, decision.refusal)
+
+    async def _carry_out(self, decision: Decision, message: Incoming, account: Account) -> list[MailboxName]:
+        """Save, then what follows."""
+        if decision.message is None:
+            mailboxes = [await self._save(account, message, save) for save in decision.saves]
+        else:
+            async with leaving(decision.message) as changed:
+                mailboxes = [await self._save(account, changed, save) for save in decision.saves]
+        if decision.then is not None:
+            await decision.then()
+        return mailboxes
 
     async def _save(self, account: Account, message: Incoming, save: Save) -> MailboxName:
         """Returns where it went."""
@@ -229,16 +257,14 @@ class Delivery:
             return
         await account.subscribe(mailbox)
 
-    async def _implicit_keep(
-        self, message: Incoming, envelope: Envelope, recipient: Recipient, account: Account
-    ) -> Sequence[Save]:
+    def _implicit_keep(self, recipient: Recipient) -> Save:
         lmtp = self._config.lmtp
         mailbox = recipient.mailbox
         if mailbox is None and recipient.detail and lmtp.save_to_detail_mailbox:
             mailbox = MailboxName(recipient.detail)
         if mailbox is None or mailbox.upper() == INBOX:
-            return [Save()]
-        return [Save(mailbox, create=lmtp.mailbox_autocreate, subscribe=lmtp.mailbox_autosubscribe)]
+            return Save()
+        return Save(mailbox, create=lmtp.mailbox_autocreate, subscribe=lmtp.mailbox_autosubscribe)
 
     def _turn(self, name: str) -> _Turn:
         turn = self._turns.get(name)
@@ -266,6 +292,23 @@ class Delivery:
                 await account.expire()
         except Exception as error:
             _log.warning("autoexpunge failed", user=user.name, error=str(error), kind=type(error).__name__)
+
+
+async def _keep(
+    message: Incoming, envelope: Envelope, recipient: Recipient, account: Account, default: Save
+) -> Decision:
+    return Decision([default])
+
+
+@asynccontextmanager
+async def leaving(message: Incoming) -> AsyncIterator[Incoming]:
+    """A message that was entered already, left at the end."""
+    try:
+        yield message
+    except BaseException as error:
+        await message.__aexit__(type(error), error, error.__traceback__)
+        raise
+    await message.__aexit__(None, None, None)
 
 
 class _Turn:

@@ -116,6 +116,10 @@ class MessageGone(MasError):
     """A message was expunged, or its file vanished, before it could be read."""
 
 
+class Rejected(MasError):
+    """The recipient's own rules refuse the message; ``str()`` is the recipient's reason, for the sender."""
+
+
 class UnknownEncoding(MasError):
     """A part's Content-Transfer-Encoding cannot be decoded (BINARY only)."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from mas import delivery as module
 from mas.delivery import (
     CrlfLines,
+    Decision,
     Delivery,
     DeliveryResult,
     Envelope,
@@ -99,10 +99,12 @@ async def test_what_was_made_is_subscribed_once() -> None:
 
 
 async def test_decide_may_save_several_times_or_not_at_all() -> None:
-    async def decide(message: Incoming, envelope: Envelope, one: Recipient, account: Account) -> Sequence[Save]:
+    async def decide(
+        message: Incoming, envelope: Envelope, one: Recipient, account: Account, default: Save
+    ) -> Decision:
         if one.user is LEE:
-            return []
-        return [Save(), Save(MailboxName("Work"), Flags(SEEN, frozenset(["$x"])), create=True)]
+            return Decision([])
+        return Decision([Save(), Save(MailboxName("Work"), Flags(SEEN, frozenset(["$x"])), create=True)])
 
     host = Host(decide)
     results = await host.deliver(recipient(KIM), recipient(LEE))
@@ -112,12 +114,14 @@ async def test_decide_may_save_several_times_or_not_at_all() -> None:
 
 
 async def test_one_failure_is_no_others() -> None:
-    async def decide(message: Incoming, envelope: Envelope, one: Recipient, account: Account) -> Sequence[Save]:
+    async def decide(
+        message: Incoming, envelope: Envelope, one: Recipient, account: Account, default: Save
+    ) -> Decision:
         if one.user is KIM:
             raise StorageUnavailable("disk")
         if one.detail:
             raise ValueError("bug")
-        return [Save()]
+        return Decision([Save()])
 
     host = Host(decide)
     results = await host.deliver(recipient(KIM), recipient(LEE), recipient(LEE, "x"))
@@ -143,13 +147,15 @@ async def test_deliveries_of_one_user_start_in_order_and_no_more_than_the_limit_
     begun = [asyncio.Event() for _ in range(5)]
     started: list[str] = []
 
-    async def decide(message: Incoming, envelope: Envelope, one: Recipient, account: Account) -> Sequence[Save]:
+    async def decide(
+        message: Incoming, envelope: Envelope, one: Recipient, account: Account, default: Save
+    ) -> Decision:
         if one.user is LEE:
-            return [Save()]
+            return Decision([Save()])
         started.append(one.detail)
         begun[int(one.detail)].set()
         await release[int(one.detail)].wait()
-        return [Save()]
+        return Decision([Save()])
 
     host = Host(decide, user_concurrency_limit=2)
     task = asyncio.ensure_future(host.deliver(*(recipient(KIM, str(number)) for number in range(5))))
@@ -170,9 +176,11 @@ async def test_waiting_too_long_is_an_error_of_that_delivery(monkeypatch: pytest
     monkeypatch.setattr(module, "MAX_WAIT", 0.01)
     release = asyncio.Event()
 
-    async def decide(message: Incoming, envelope: Envelope, one: Recipient, account: Account) -> Sequence[Save]:
+    async def decide(
+        message: Incoming, envelope: Envelope, one: Recipient, account: Account, default: Save
+    ) -> Decision:
         await release.wait()
-        return [Save()]
+        return Decision([Save()])
 
     host = Host(decide, user_concurrency_limit=1)
     first = asyncio.ensure_future(host.deliver(recipient()))

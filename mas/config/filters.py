@@ -26,6 +26,11 @@ class Sieve(Section):
     max_cpu_time: Duration = written("30s")
     max_scripts: Count = 0
     max_storage: Size = written(0)
+    vacation_min_period: Duration = written("1d")
+    vacation_max_period: Duration = written(0)
+    vacation_default_period: Duration = written("7d")
+    redirect_duplicate_period: Duration = written("12h")
+    program_timeout: Duration = written("10s")
     submission: str = written("smtp://127.0.0.1:25", pattern=r"^(?:smtp|smtps|smtp\+starttls)://[^\s/]+$|^$")
     sendmail: str = ""
     pipe_bin_dir: str = ""

@@ -5,6 +5,7 @@ The codes for over quota and unknown users are those of Dovecot: Postfix decides
 =====================  =============  ==============================================================
 UserUnknown            550 5.1.1
 UserDisabled           550 5.2.1
+Rejected               550 5.7.1
 OverQuota              552 5.2.2      452 4.2.2 with ``lmtp.quota_full_tempfail``: the mail stays queued
 MessageTooBig          552 5.3.4
 LimitExceeded          451 4.3.0      recipients: 452 4.5.3, said by the session
@@ -26,6 +27,7 @@ from mas.errors import (
     DiskFull,
     MessageTooBig,
     OverQuota,
+    Rejected,
     StorageUnavailable,
     UserDisabled,
     UserUnknown,
@@ -67,6 +69,9 @@ def _meaning(error: BaseException, quota_full_tempfail: bool) -> tuple[int, str,
             return (452, "4.2.2", error.message) if quota_full_tempfail else (552, "5.2.2", error.message)
         case MessageTooBig():
             return 552, "5.3.4", f"Message is larger than {error.limit} octets"
+        case Rejected():
+            # No SMTPUTF8 for reply texts: other characters are replaced [RFC5429 2.1.1].
+            return 550, "5.7.1", " ".join(str(error).split())[:400].encode("ascii", "replace").decode()
         case AuthUnavailable():
             return 451, "4.3.0", "Account database is not available, try again later"
         case DiskFull():

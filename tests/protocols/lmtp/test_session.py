@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
 
 import pytest
 
-from mas.delivery import Envelope, Recipient, Save
+from mas.delivery import Decision, Envelope, Recipient, Save
 from mas.errors import (
     AuthUnavailable,
     ConfigError,
@@ -214,10 +213,12 @@ async def test_quota_after_data(tempfail: bool, code: str) -> None:
     ],
 )
 async def test_errors_at_delivery(error: Exception, code: str) -> None:
-    async def decide(message: Incoming, envelope: Envelope, recipient: Recipient, account: Account) -> Sequence[Save]:
+    async def decide(
+        message: Incoming, envelope: Envelope, recipient: Recipient, account: Account, default: Save
+    ) -> Decision:
         if recipient.user.name == KIM:
             raise error
-        return [Save()]
+        return Decision([Save()])
 
     async with talking(decide=decide) as talk:
         await talk.say(f"{BOTH}DATA\n")
@@ -347,10 +348,12 @@ async def test_no_250_before_it_is_saved() -> None:
     release = asyncio.Event()
     asked = asyncio.Event()
 
-    async def decide(message: Incoming, envelope: Envelope, recipient: Recipient, account: Account) -> Sequence[Save]:
+    async def decide(
+        message: Incoming, envelope: Envelope, recipient: Recipient, account: Account, default: Save
+    ) -> Decision:
         asked.set()
         await release.wait()
-        return [Save()]
+        return Decision([Save()])
 
     async with talking(decide=decide) as talk:
         await talk.say(f"{MAIL}RCPT TO:<{KIM}>\nDATA\n")

@@ -1,0 +1,130 @@
+"""The questions of a running script, answered from the account and the host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mas.filtering import programs
+from mas.filtering.view import HeaderView, body
+from mas.sieve.questions import (
+    FilterMessage,
+    IncludeScript,
+    ListHolds,
+    ListKnown,
+    MailboxExists,
+    MailboxIdExists,
+    MetadataValue,
+    Question,
+    ReadBody,
+    RunProgram,
+    SeenBefore,
+    SpecialUseExists,
+)
+from mas.storage.interface import Account, Incoming
+from mas.storage.mime.window import header_end
+from mas.storage.model import MailboxInfo
+
+if TYPE_CHECKING:
+    from mas.filtering.filter import Filter
+    from mas.sieve.message import Transaction
+
+
+class FilteredMessage(HeaderView):
+    """The message after a program has changed it."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content[: header_end(content, 0, len(content))], len(content))
+        self.content = content
+
+
+class Answers:
+    """Answers for one run: one message, one user."""
+
+    def __init__(self, owner: Filter, message: Incoming, account: Account, transaction: Transaction) -> None:
+        self._filter = owner
+        self._message = message
+        self._account = account
+        self._transaction = transaction
+        self._mailboxes: Sequence[MailboxInfo] | None = None
+        self.filtered: FilteredMessage | None = None
+
+    async def whole(self) -> bytes:
+        """All octets of the message as it is now."""
+        if self.filtered is not None:
+            return self.filtered.content
+        return b"".join([chunk async for chunk in self._message.whole().chunks()])
+
+    async def mailboxes(self) -> Sequence[MailboxInfo]:
+        """The user's mailboxes; listed once a run."""
+        if self._mailboxes is None:
+            self._mailboxes = [info for info in await self._account.list() if info.selectable]
+        return self._mailboxes
+
+    async def find(self, *, special_use: str = "", mailbox_id: str = "") -> str:
+        """The name of the mailbox with that special use or id; empty when there is none."""
+        for info in await self.mailboxes():
+            uses = {use.lower() for use in info.special_use}
+            if (special_use and special_use.lower() in uses) or (mailbox_id and info.mailbox_id == mailbox_id):
+                return info.name
+        return ""
+
+    async def answer(self, question: Question) -> Any:
+        """What ``mas.sieve.questions`` says is to be answered."""
+        match question:
+            case ReadBody():
+                data = await self.whole()
+                return await asyncio.to_thread(body, data, self._filter.mime_limits)
+            case MailboxExists(names=names):
+                known = {info.name for info in await self.mailboxes()}
+                return all(name in known or name.upper() == "INBOX" for name in names)
+            case MailboxIdExists(ids=ids):
+                present = {info.mailbox_id for info in await self.mailboxes()}
+                return all(one in present for one in ids)
+            case SpecialUseExists(mailbox=mailbox, attributes=attributes):
+                uses = {
+                    use.lower()
+                    for info in await self.mailboxes()
+                    if not mailbox or info.name == mailbox
+                    for use in info.special_use
+                }
+                return all(attribute.lower() in uses for attribute in attributes)
+            case SeenBefore(key=key):
+                return await asyncio.to_thread(self._filter.memory.seen, self._account.user.name, key)
+            case IncludeScript(name=name, personal=personal):
+                return await asyncio.to_thread(self._filter.scripts.included, self._account.user, name, personal)
+            case MetadataValue() | ListHolds() | ListKnown():
+                # Annotations and external lists are not kept by this store: no value, no list.
+                return None if isinstance(question, MetadataValue) else False
+            case RunProgram():
+                return await self._run_program(question)
+            case FilterMessage():
+                return await self._filter_message(question)
+
+    async def _run_program(self, question: RunProgram) -> tuple[bool, str]:
+        data = await self.whole() if question.message else (question.input or "").encode("utf-8", "replace")
+        folder = self._filter.settings.execute_bin_dir
+        outcome = await self._program(folder, question.program, question.arguments, data)
+        return outcome.status == 0, outcome.output.decode("utf-8", "replace")
+
+    async def _filter_message(self, question: FilterMessage) -> FilteredMessage | None:
+        folder = self._filter.settings.filter_bin_dir
+        outcome = await self._program(folder, question.program, question.arguments, await self.whole())
+        if outcome.status or not outcome.output:
+            return None
+        self.filtered = FilteredMessage(outcome.output.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+        return self.filtered
+
+    async def _program(self, folder: str, program: str, arguments: tuple[str, ...], data: bytes) -> programs.Outcome:
+        return await programs.run(
+            folder,
+            program,
+            arguments,
+            data,
+            self._account.user,
+            self._transaction,
+            seconds=self._filter.settings.program_timeout,
+        )

@@ -1,0 +1,109 @@
+"""Which scripts run for a user, compiled and kept by the identity of their files.
+
+Order: the administrator's ``before``, the user's own (or ``default`` when there is none), ``after``. A folder stands for all its
+``*.sieve`` files in the order of their names. A file whose identity (inode, size, mtime) has not changed is not read again.
+All methods block: call them in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from mas.config import Config
+from mas.sieve.compiler import compile_script
+from mas.sieve.definition import Registry
+from mas.sieve.limits import Limits
+from mas.sieve.program import Program
+from mas.sieve.source import ScriptError
+from mas.user import User
+from mas.variables import expand, values_of
+
+_CACHED_PROGRAMS = 2000
+Identity = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A script that is there and does not compile."""
+
+    name: str
+    personal: bool
+    problems: Sequence[str]
+
+
+class Scripts:
+    """The scripts of this host."""
+
+    def __init__(self, config: Config, registry: Registry, limits: Limits) -> None:
+        self._settings = config.sieve
+        self._registry = registry
+        self._limits = limits
+        self._cache: OrderedDict[str, tuple[Identity, Program | Broken]] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, user: User) -> tuple[list[Program], list[Broken]]:
+        """What runs for a user, in order, and what should but does not compile."""
+        programs: list[Program] = []
+        broken: list[Broken] = []
+        settings = self._settings
+        own = self._load(self.path(settings.active, user), personal=True)
+        if own is None and settings.default:
+            own = self._load(self.path(settings.default, user), personal=False)
+        for found in (*self._all(settings.before, user), own, *self._all(settings.after, user)):
+            if isinstance(found, Broken):
+                broken.append(found)
+            elif found is not None:
+                programs.append(found)
+        return programs, broken
+
+    def included(self, user: User, name: str, personal: bool) -> Program | None:
+        """A script that another one includes; None when there is none that compiles."""
+        folder = self.path(self._settings.dir if personal else self._settings.global_dir, user)
+        found = self._load(folder / f"{name}.sieve", personal=personal)
+        return found if isinstance(found, Program) else None
+
+    def path(self, template: str, user: User) -> Path:
+        """A path of the configuration for a user."""
+        text = expand(template, values_of(user.name, home=str(user.home), service="sieve"))
+        return user.home / text[2:] if text.startswith("~/") else Path(text)
+
+    def _all(self, templates: Sequence[str], user: User) -> list[Program | Broken | None]:
+        found: list[Program | Broken | None] = []
+        for template in templates:
+            path = self.path(template, user)
+            if path.is_dir():
+                found.extend(self._load(entry, personal=False) for entry in sorted(path.glob("*.sieve")))
+            else:
+                found.append(self._load(path, personal=False))
+        return found
+
+    def _load(self, path: Path, *, personal: bool) -> Program | Broken | None:
+        key = str(path)
+        try:
+            stat = os.stat(path)
+            identity = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            with self._lock:
+                cached = self._cache.get(key)
+                if cached and cached[0] == identity:
+                    self._cache.move_to_end(key)
+                    return cached[1]
+            content = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            return Broken(path.name, personal, [f"{path}: {error.strerror}"])
+        compiled: Program | Broken
+        try:
+            compiled = compile_script(content, self._registry, self._limits, path.name.removesuffix(".sieve"))
+        except ScriptError as error:
+            compiled = Broken(path.name, personal, [str(problem) for problem in error.problems])
+        with self._lock:
+            self._cache[key] = (identity, compiled)
+            if len(self._cache) > _CACHED_PROGRAMS:
+                self._cache.popitem(last=False)
+        return compiled

@@ -1,0 +1,144 @@
+"""The message as a script sees it: ``mas.sieve.message`` over octets and ``mas.storage.mime``. Pure."""
+
+from __future__ import annotations
+
+import binascii
+import quopri
+from collections.abc import Sequence
+from functools import cached_property
+
+from mas.storage.mime import header
+from mas.storage.mime.address import parse_addresses
+from mas.storage.mime.charset import decode
+from mas.storage.mime.content import parse_content_type
+from mas.storage.mime.limits import MimeLimits
+from mas.storage.mime.parse import parse
+from mas.storage.mime.parts import BASE64, QUOTED_PRINTABLE, Part, unpack
+
+_MAX_ADDRESSES = 1000
+
+
+class HeaderView:
+    """A MessageView over a header block; ``block`` ends in its blank line."""
+
+    __slots__ = ("_by_name", "_decoded", "block", "size")
+
+    def __init__(self, block: bytes, size: int) -> None:
+        self.block = block
+        self.size = size
+        self._by_name: dict[bytes, list[bytes]] = {}
+        self._decoded: dict[str, list[str]] = {}
+        for name, value in header.fields(block):
+            self._by_name.setdefault(name, []).append(value)
+
+    def header(self, name: str) -> Sequence[str]:
+        """As MessageView.header; decoded when first asked for."""
+        found = self._decoded.get(name)
+        if found is None:
+            raw = self._by_name.get(name.encode("utf-8", "replace"), ())
+            found = self._decoded[name] = [header.decode_words(header.unfold(value)) for value in raw]
+        return found
+
+    def fields(self) -> Sequence[tuple[str, str]]:
+        """As MessageView.fields."""
+        return [
+            (name.decode("ascii", "replace"), header.decode_words(header.unfold(value)))
+            for name, value in header.fields(self.block)
+        ]
+
+    def addresses(self, value: str) -> Sequence[str]:
+        """As MessageView.addresses: ``local@domain``; an address that is broken comes as far as it goes."""
+        found = []
+        for address in parse_addresses(value.encode("utf-8", "replace"), _MAX_ADDRESSES):
+            if address.mailbox is None or address.domain is None:
+                continue
+            local = address.mailbox.decode("utf-8", "replace")
+            domain = address.domain.decode("utf-8", "replace")
+            found.append(
+                value.strip()
+                if "MISSING_" in local + domain or "SYNTAX_ERROR" in local + domain
+                else f"{local}@{domain}"
+            )
+        return found
+
+
+class BodyPart:
+    """A PartView over a stretch of the whole message."""
+
+    def __init__(self, data: bytes, rows: Sequence[Part], number: int, children: Sequence[Sequence[int]]) -> None:
+        self._data = data
+        self._rows = rows
+        self._row = rows[number]
+        self._children = children
+        self._number = number
+
+    @cached_property
+    def _view(self) -> HeaderView:
+        row = self._row
+        return HeaderView(self._data[row.start : row.body_start], row.header + row.body)
+
+    @cached_property
+    def children(self) -> Sequence[BodyPart]:
+        """As PartView.children."""
+        return [BodyPart(self._data, self._rows, number, self._children) for number in self._children[self._number]]
+
+    @cached_property
+    def _type(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        values = self._view._by_name.get(b"content-type")
+        if not values:
+            return "text/plain", ()
+        kind, subtype, parameters = parse_content_type(header.unfold(values[0]), 100)
+        named = [
+            (name.decode("ascii", "replace").lower(), value.decode("utf-8", "replace")) for name, value in parameters
+        ]
+        text = f"{kind.decode('ascii', 'replace')}/{subtype.decode('ascii', 'replace')}".lower()
+        return (text if kind and subtype else "text/plain"), named
+
+    @property
+    def content_type(self) -> str:
+        """As PartView.content_type."""
+        return self._type[0]
+
+    @property
+    def parameters(self) -> Sequence[tuple[str, str]]:
+        """As PartView.parameters."""
+        return self._type[1]
+
+    @property
+    def disposition(self) -> str:
+        """As PartView.disposition."""
+        values = self._view.header("content-disposition")
+        return values[0].partition(";")[0].strip().lower() if values else ""
+
+    def header(self, name: str) -> Sequence[str]:
+        """As PartView.header."""
+        return self._view.header(name)
+
+    def _octets(self) -> bytes:
+        return self._data[self._row.body_start : self._row.end]
+
+    def text(self) -> str:
+        """As PartView.text: octets that are no text of the named charset are replaced."""
+        octets = self._octets()
+        if self._row.encoding == BASE64:
+            try:
+                octets = binascii.a2b_base64(octets)
+            except binascii.Error:
+                octets = b""
+        elif self._row.encoding == QUOTED_PRINTABLE:
+            octets = quopri.decodestring(octets)
+        charset = next((value for name, value in self.parameters if name == "charset"), "utf-8")
+        return decode(octets, charset)
+
+    def raw(self) -> str:
+        """As PartView.raw."""
+        return self._octets().decode("utf-8", "replace")
+
+
+def body(data: bytes, limits: MimeLimits) -> BodyPart:
+    """The root part of a whole message."""
+    rows = unpack(parse(data, limits).parts)
+    children: list[list[int]] = [[] for _ in rows]
+    for number, row in enumerate(rows[1:], 1):
+        children[row.parent].append(number)
+    return BodyPart(data, rows, 0, children)
