@@ -1,0 +1,240 @@
+"""Scripts at delivery: where mail ends up, what goes out, what is remembered. On the model of the store, with real files and queue."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import stat
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from mas.delivery import Delivery, DeliveryResult, Envelope, Recipient
+from mas.errors import Rejected
+from mas.filtering.filter import Filter
+from mas.filtering.memory import Memory
+from mas.outgoing.queue import Envelope as Outgoing
+from mas.outgoing.queue import NotNow, Queue
+from mas.sieve.extensions import OPTIONAL, default_registry
+from mas.storage.model import MailboxName
+from tests.protocols.lmtp.talk import config
+from tests.support.memory_store import MemoryStore, user
+
+MAIL = b"""From: Robin <robin@example.org>
+To: kim@example.net
+Subject: [list] News
+Message-ID: <1@example.org>
+
+Hello
+""".replace(b"\n", b"\r\n")
+
+
+class Host:
+    """One user with scripts; mail that goes out is caught."""
+
+    def __init__(self, tmp_path: Path, **sieve: Any) -> None:
+        self.home = tmp_path / "home"
+        self.home.mkdir()
+        self.user = dataclasses.replace(user("kim@example.net"), home=self.home)
+        self.store = MemoryStore()
+        self.sent: list[tuple[Outgoing, bytes]] = []
+        self.down = False
+        self.memory = Memory(tmp_path / "state" / "sieve.db")
+        self.queue = Queue(tmp_path / "state" / "outgoing", self._send, self._given_up)
+        settings = config(sieve={"default": "", **sieve})
+        registry = default_registry(add=OPTIONAL)
+        self.filter = Filter(cast(Any, self.store), settings, registry, self.queue, self.memory)
+        self.delivery = Delivery(cast(Any, self.store), settings, self.filter.decide)
+
+    async def _send(self, envelope: Outgoing, message: bytes) -> None:
+        if self.down:
+            raise NotNow("down")
+        self.sent.append((envelope, message))
+
+    async def _given_up(self, envelope: Outgoing, message: bytes, why: str) -> None:
+        raise AssertionError(why)
+
+    def script(self, text: str) -> None:
+        (self.home / ".dovecot.sieve").write_text(text)
+
+    async def deliver(
+        self, mail: bytes = MAIL, sender: str = "robin@example.org", address: str = "kim@example.net"
+    ) -> DeliveryResult:
+        async with self.store.incoming(self.user) as message:
+            await message.write(mail)
+            await message.finish()
+            envelope = Envelope(sender, "s1")
+            (result,) = await self.delivery.deliver(cast(Any, message), envelope, [Recipient(self.user, address)])
+        await self.queue.close()
+        return result
+
+    def counts(self) -> dict[str, int]:
+        boxes = self.store.account(self.user).mailboxes
+        return {name: len(box.messages) for name, box in boxes.items() if box.messages}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+async def test_fileinto_with_flags(host: Host) -> None:
+    host.script('require ["fileinto", "imap4flags", "mailbox"]; fileinto :create :flags ["\\\\Seen", "$work"] "Lists";')
+    result = await host.deliver()
+    assert (result.error, result.mailboxes) == (None, ["Lists"])
+    box = host.store.account(host.user).mailboxes[MailboxName("Lists")]
+    flags = box.names(box.snapshot.flags[0])
+    assert (flags.system, flags.keywords) == (8, frozenset({"$work"}))
+
+
+async def test_a_missing_mailbox_means_inbox(host: Host) -> None:
+    host.script('require "fileinto"; fileinto "Nowhere";')
+    assert (await host.deliver()).mailboxes == ["INBOX"]
+
+
+async def test_discard(host: Host) -> None:
+    host.script("discard;")
+    assert (await host.deliver()).mailboxes == []
+    assert host.counts() == {}
+
+
+async def test_redirect_keeps_the_sender_and_stops_loops(host: Host) -> None:
+    host.script('redirect "lee@example.com";')
+    assert (await host.deliver()).mailboxes == []
+    ((envelope, message),) = host.sent
+    assert (envelope.sender, envelope.recipients, envelope.kind) == (
+        "robin@example.org",
+        ["lee@example.com"],
+        "redirect",
+    )
+    assert message.endswith(MAIL)
+    assert (await host.deliver(message)).mailboxes == ["INBOX"]
+    assert (await host.deliver()).mailboxes == ["INBOX"]
+    assert len(host.sent) == 1
+
+
+async def test_redirect_survives_a_server_that_is_down(host: Host) -> None:
+    host.script('redirect "lee@example.com";')
+    host.down = True
+    assert (await host.deliver()).error is None
+    assert (len(host.queue), host.sent) == (1, [])
+    host.down = False
+    (path,) = host.queue.folder.glob("*.mail")
+    os.utime(path, (0, 0))
+    await host.queue.run_due()
+    assert (len(host.queue), len(host.sent)) == (0, 1)
+
+
+async def test_one_vacation_reply_not_two(host: Host) -> None:
+    host.script('require "vacation"; vacation :days 7 "I am away.";')
+    for _ in range(3):
+        assert (await host.deliver()).mailboxes == ["INBOX"]
+    ((envelope, message),) = host.sent
+    assert (envelope.sender, envelope.recipients, envelope.kind) == ("", ["robin@example.org"], "vacation")
+    assert b"Auto-Submitted: auto-replied (vacation)" in message
+    await host.deliver(sender="someone@example.org")
+    assert len(host.sent) == 2
+
+
+async def test_no_vacation_reply_to_the_null_sender_nor_to_lists(host: Host) -> None:
+    host.script('require "vacation"; vacation "I am away.";')
+    await host.deliver(sender="")
+    await host.deliver(b"List-Id: <l.example.org>\r\n" + MAIL)
+    await host.deliver(MAIL.replace(b"To: kim", b"To: team"))
+    assert host.sent == []
+
+
+async def test_reject_and_ereject(host: Host) -> None:
+    host.script('require "reject"; reject "Not wanted.";')
+    assert (await host.deliver()).error is None
+    ((envelope, message),) = host.sent
+    assert (envelope.sender, envelope.recipients) == ("", ["robin@example.org"])
+    assert b"disposition-notification" in message
+    host.script('require "ereject"; ereject "Not wanted.";')
+    os.utime(host.home / ".dovecot.sieve", (1, 1))
+    error = (await host.deliver()).error
+    assert isinstance(error, Rejected)
+    assert host.counts() == {}
+
+
+async def test_duplicate_is_remembered_after_the_delivery(host: Host) -> None:
+    host.script('require "duplicate"; if duplicate { discard; }')
+    assert [(await host.deliver()).mailboxes for _ in range(2)] == [["INBOX"], []]
+
+
+async def test_a_script_that_fails_keeps_the_message_and_tells_the_user(host: Host) -> None:
+    host.script('require ["reject", "fileinto"]; reject "no";\nkeep;')
+    assert (await host.deliver()).mailboxes == ["INBOX"]
+    assert "line 2: keep cannot be used with reject" in (host.home / ".dovecot.sieve.log").read_text()
+
+
+async def test_a_script_that_does_not_compile_keeps_the_message(host: Host) -> None:
+    host.script("keep\n")
+    assert (await host.deliver()).mailboxes == ["INBOX"]
+    assert "line 2, column 1" in (host.home / ".dovecot.sieve.log").read_text()
+
+
+async def test_edited_header_is_what_is_saved(host: Host) -> None:
+    host.script('require "editheader"; addheader "X-Tag" "größer"; deleteheader "Subject";')
+    await host.deliver()
+    ((_, message),) = host.store.account(host.user).mailboxes[MailboxName("INBOX")].messages.items()
+    assert message.octets.startswith(b"X-Tag: =?utf-8?")
+    assert b"Subject" not in message.octets
+    assert message.octets.endswith(b"\r\n\r\nHello\r\n")
+
+
+async def test_order_of_before_personal_after(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.sieve", tmp_path / "after"
+    after.mkdir()
+    before.write_text('require ["fileinto", "copy", "mailbox"]; fileinto :create :copy "Before";')
+    (after / "1.sieve").write_text('require ["fileinto", "mailbox"]; fileinto :create "After";')
+    (after / "2.sieve").write_text('require ["fileinto", "mailbox"]; fileinto :create "Never";')
+    host = Host(tmp_path, before=(str(before),), after=(str(after),))
+    assert (await host.deliver()).mailboxes == ["Before", "After"]
+    host.script("stop;")
+    assert (await host.deliver()).mailboxes == ["Before", "After"]
+    host.script("discard;")
+    os.utime(host.home / ".dovecot.sieve", (1, 1))
+    assert (await host.deliver()).mailboxes == ["Before"]
+
+
+async def test_includes(host: Host) -> None:
+    (host.home / "sieve").mkdir()
+    (host.home / "sieve" / "inner.sieve").write_text(
+        'require ["fileinto", "include", "variables", "mailbox"]; global "x"; fileinto :create "${x}"; return; discard;'
+    )
+    host.script('require ["include", "variables"]; global "x"; set "x" "Inner"; include "inner";')
+    assert (await host.deliver()).mailboxes == ["Inner"]
+    (host.home / "sieve" / "inner.sieve").write_text('require "include"; include "inner";')
+    assert (await host.deliver()).mailboxes == ["INBOX"]
+    assert "includes itself" in (host.home / ".dovecot.sieve.log").read_text()
+
+
+async def test_programs(tmp_path: Path) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in {
+        "learn": f'#!/bin/sh\necho "$USER $SENDER $1" >{tmp_path}/learnt\ncat >>{tmp_path}/learnt\n',
+        "upper": "#!/bin/sh\nsed 's/Hello/HELLO/'\n",
+        "say": "#!/bin/sh\necho -n Spoken\n",
+        "slow": "#!/bin/sh\nsleep 60\n",
+    }.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(stat.S_IRWXU)
+    bins = {f"{kind}_bin_dir": str(folder) for kind in ("pipe", "filter", "execute")}
+    host = Host(tmp_path, program_timeout="2s", **bins)
+    host.script(
+        'require ["vnd.dovecot.pipe", "vnd.dovecot.filter", "vnd.dovecot.execute", "copy", "variables", "fileinto", "mailbox"];'
+        'pipe :copy "learn" ["spam"]; filter "upper"; execute :output "x" "say"; fileinto :create "${x}";'
+    )
+    assert (await host.deliver()).mailboxes == ["Spoken"]
+    learnt = (tmp_path / "learnt").read_bytes()
+    assert learnt.startswith(b"kim@example.net robin@example.org spam\n")
+    assert b"HELLO" in learnt
+    host.script('require "vnd.dovecot.pipe"; pipe "slow";')
+    os.utime(host.home / ".dovecot.sieve", (1, 1))
+    async with asyncio.timeout(30):
+        await host.deliver()
+    assert host.counts() == {"Spoken": 1, "INBOX": 1}
