@@ -20,7 +20,9 @@ MULTIPART = 1
 MESSAGE = 2
 TEXT = 4
 HTML = 8
-ENCODING_SHIFT = 4
+MESSAGE_TEXT = 16
+"""message/* that is no message to look into, such as message/delivery-status: text for SEARCH."""
+ENCODING_SHIFT = 5
 """Above this bit: the transfer encoding, an index of ENCODINGS."""
 
 ENCODINGS = ("identity", "base64", "quoted-printable", "uuencode", "unknown")

@@ -115,6 +115,8 @@ class Tree:
                 node = self._add(node.body, node)
                 continue
             if node.needle:
+                if level >= 0 and len(node.needle) >= len(open_[level].needle) and self._is_at(node.needle[1:], at):
+                    node.body = at  # the line that ended the header is the first boundary of this very part
                 open_.append(node)
             place = node.body
             while True:
@@ -138,6 +140,9 @@ class Tree:
                 del open_[level:]
                 node = outer
 
+    def _is_at(self, line: bytes, at: int) -> bool:
+        return octets(self.data, at, min(at + len(line), self.size)) == line
+
     def _add(self, start: int, parent: Node) -> Node:
         node = Node(start, parent)
         parent.children.append(node)
@@ -150,7 +155,7 @@ class Tree:
         for level, node in enumerate(open_):
             needle = node.needle
             if node.next < place:
-                if place == 0 and octets(self.data, 0, len(needle) - 1) == needle[1:]:
+                if place == 0 and self._is_at(needle[1:], 0):
                     node.next = 0
                 else:
                     # Behind the nearest boundary of an outer part nothing of an inner one counts any more.
@@ -202,6 +207,8 @@ class Tree:
             kind, subtype = node.type[0].lower(), node.type[1].lower()
             if kind == b"text":
                 node.flags = parts.TEXT | parts.HTML if subtype == b"html" else parts.TEXT
+            elif kind == b"multipart" and not subtype:
+                node.type = _OPAQUE
             elif kind == b"multipart":
                 node.flags = parts.MULTIPART
                 boundary = content.parameter(node.type[2], b"boundary")
@@ -210,6 +217,8 @@ class Tree:
             elif kind == b"message" and subtype in (b"rfc822", b"global"):
                 node.type = (kind, subtype, node.type[2]) if room else _OPAQUE
                 node.flags = parts.MESSAGE if room else 0
+            elif kind == b"message":
+                node.flags = parts.MESSAGE_TEXT
         if b"content-transfer-encoding" in mime:
             decoder = _DECODERS.get(content.parse_encoding(mime[b"content-transfer-encoding"])[1], parts.UNKNOWN)
             node.flags |= decoder << parts.ENCODING_SHIFT

@@ -45,9 +45,9 @@ TEXT: dict[str, str | bytes] = {
     "eight-bit-latin1": "Subject: größe\nFrom: Jürgen <j@example.net>\n\nbody ü\n".encode("latin-1"),
     "nul": b"Subject: a\0b\nFrom: x\0 <a\0@b>\n\nbo\0dy\n",
     "quote-and-backslash": 'Subject: say "hi" \\ there\nFrom: "a \\"b\\" c" <a@b>\n\nbody\n',
-    "long-subject": "Subject: " + "x" * 5000 + "\n\nbody\n",
-    "long-line": H + "\n" + "y" * 20000 + "\nz\n",
-    "long-name": "X" * 2000 + ": v\nSubject: x\n\nbody\n",
+    "long-subject": "Subject: " + "x" * 1500 + "\n\nbody\n",
+    "long-line": H + "\n" + "y" * 3000 + "\nz\n",
+    "long-name": "X" * 500 + ": v\nSubject: x\n\nbody\n",
     "bare-cr": b"Subject: a\rb\r\nTo: x@y\r\n\r\nbo\rdy\r\rend\r\n",
     "control": "Subject: a\x01b\x7fc\x08\nFrom: \x02 <a@b>\n\nbody\n",
     # Addresses
@@ -122,6 +122,14 @@ TEXT: dict[str, str | bytes] = {
     "ct-rfc2231": M + "Content-Type: application/x; name*=utf-8'en'gr%C3%B6%C3%9Fe; a*0=one; a*1=two\n\nx\n",
     "ct-rfc2231-cont": M
     + "Content-Type: application/x; n*0*=utf-8''a%20; n*1*=b%20; n*2=c d; n*2=\"c%d\"; m*1=y; m*0=x\n\nx\n",
+    "ct-rfc2231-escape": M
+    + "Content-Type: application/x; n*0*=utf-8''a; n*1=\"b %c'd*(e)\\\"\u00fc\"; n*2=x!y#$&+-.^_`{|}~; m*0*=''; m*1=\"<>@,;:/[]?=\"\n\nx\n",
+    "ct-rfc2231-case": M + 'Content-Type: application/x; Name*1=b; NAME*0=a; Other*0="c "; other*1=""\n\nx\n',
+    "ct-multipart-alone": M + "Content-Type: multipart\n\nx\n",
+    "ct-value-missing-at-end": M + "Content-Type: text/plain; charset=\n\nx\n",
+    "ct-three-broken-params": M + "Content-Type: text/plain; a; b=1; c=2; d; e=3; =x; f=4\n\nx\n",
+    "date-spaces": "Date:  Mon, 2 Nov 2026   \n 10:11:12 +0100  \nMessage-ID:   <a@b>  \n\nx\n",
+    "fields-not-last": "Subject: x\nX-Other: 1\nTo: a@b",
     "ct-rfc2231-gaps": M
     + "Content-Type: application/x; n*0=a; n*2=c; m*1=b; k*x=1; j*=plain; i*01=z; h*0=a; h=b\n\nx\n",
     "ct-rfc2231-mixed": M + "Content-Type: application/x; n=\"old\"; n*=utf-8''new; n*0=c0; n*1=c1\n\nx\n",
@@ -248,6 +256,18 @@ TEXT: dict[str, str | bytes] = {
         "--b1\nContent-Type: message/rfc822\n\nSubject: in\nContent-Type: multipart/mixed; boundary=b2\n\n--b2\n\nx\n--b2\n"
         "Content-Type: text/html\n\ny\n--b2--\n\n--b1\n\nlast\n--b1--\n"
     ),
+    "rfc822-mp-inside-tight": mixed(
+        "--b1\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=b2\n\n--b2\n\nx\n--b2--\n--b1--\n"
+    ),
+    "mp-nested-tight": mixed("--b1\nContent-Type: multipart/mixed; boundary=b2\n\n--b2\n\nx\n--b2--\n--b1--\n"),
+    "mp-nested-starts-at-once": mixed(
+        "--b1\nContent-Type: multipart/mixed; boundary=b2\n--b2\n\nx\n--b2--\n\n--b1--\n"
+    ),
+    "mp-digest-nested": mixed(
+        "--b1\n\nContent-Type: multipart/digest; boundary=b2\n\n--b2\n\nSubject: deep\n\nx\n--b2--\n\n--b1--\n",
+        subtype="digest",
+    ),
+    "mp-deep": "".join(f"Content-Type: multipart/mixed; boundary=b{i}\n\n--b{i}\n" for i in range(20)) + "\nleaf\n",
     "rfc822-nested": M
     + "Content-Type: message/rfc822\n\nSubject: one\nContent-Type: message/rfc822\n\nSubject: two\nFrom: x\n\nbody\n",
     "rfc822-twice": mixed(
@@ -277,7 +297,7 @@ TEXT: dict[str, str | bytes] = {
 }
 AS_IS = ("bare-cr", "mp-bare-lf", "mp-mixed-line-ends", "mp-cr-before-boundary")
 LF_TOO = ("mp-plain", "mp-nested", "rfc822-in-mp", "folded", "bin-qp", "mp-empty-parts", "rfc822-mp-inside", "bin-8bit")
-"""Also asked with LF line ends, under the name ``…-lf``: what is served must be the same."""
+"""Also asked with LF line ends, under the name ``…@lf``: what is served must be the same."""
 
 
 def messages() -> dict[str, bytes]:
@@ -287,7 +307,7 @@ def messages() -> dict[str, bytes]:
         data = text.encode() if isinstance(text, str) else text
         result[name] = data if name in AS_IS else data.replace(b"\n", b"\r\n")
         if name in LF_TOO:
-            result[name + "-lf"] = data
+            result[name + "@lf"] = data
     return result
 
 
