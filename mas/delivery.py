@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 
 import structlog
 
@@ -132,9 +133,14 @@ def trace_header(
     if add_received:
         source = f"from {received_from}\r\n\t" if received_from else ""
         wanted = f"\r\n\tfor <{one.address}>" if one is not None else ""
-        date = formatdate(now, localtime=True)
+        date = _date(int(time.time() if now is None else now))
         found.append(f"Received: {source}by {by} with {protocol}\r\n\tid {envelope.session}{wanted}; {date}")
     return "\r\n".join([*found, ""]).encode()
+
+
+@lru_cache(maxsize=4)
+def _date(second: int) -> str:
+    return formatdate(second, localtime=True)
 
 
 class CrlfLines:
@@ -197,30 +203,30 @@ class Delivery:
     ) -> DeliveryResult:
         user = recipient.user
         what = f"msgid={message_id or '<>'}"
-        log = structlog.get_logger(
-            area=f"{envelope.service}({user.name})",
-            user=user.name,
-            session=envelope.session,
-            size=message.size,
-            sender=envelope.sender or "<>",
-        )
+        fields = {
+            "area": f"{envelope.service}({user.name})",
+            "user": user.name,
+            "session": envelope.session,
+            "size": message.size,
+            "sender": envelope.sender or "<>",
+        }
         try:
             async with self._turn(user.name), await self._store.open(user) as account:
                 decision = await self._decide(message, envelope, recipient, account, self._implicit_keep(recipient))
                 mailboxes = await self._carry_out(decision, message, account)
         except MasError as error:
-            log.warning(f"{what}: save failed: {error}", kind=type(error).__name__)
+            _log.warning(f"{what}: save failed: {error}", kind=type(error).__name__, **fields)
             return DeliveryResult(recipient, error=error)
         except Exception as error:
-            log.exception(f"{what}: save failed")
+            _log.exception(f"{what}: save failed", **fields)
             return DeliveryResult(recipient, error=error)
         for mailbox in mailboxes:
-            log.info(f"{what}: saved mail to {mailbox}")
+            _log.info(f"{what}: saved mail to {mailbox}", **fields)
         if not mailboxes and decision.refusal is None:
-            log.info(f"{what}: discarded")
+            _log.info(f"{what}: discarded", **fields)
         self._expire_soon(user)
         if decision.refusal is not None:
-            log.info(f"{what}: refused: {decision.refusal}")
+            _log.info(f"{what}: refused: {decision.refusal}", **fields)
         return DeliveryResult(recipient, mailboxes, decision.refusal)
 
     async def _carry_out(self, decision: Decision, message: Incoming, account: Account) -> list[MailboxName]:
@@ -350,16 +356,15 @@ class _Turn:
 
 def header_field(header: bytes, name: bytes) -> str:
     """The first field of that name (lower case), unfolded, without control characters, at most 250 characters; for the log."""
-    start = 0
-    while start < len(header):
-        end = header.find(b"\n", start)
-        end = len(header) if end < 0 else end
-        if header[start : start + len(name) + 1].lower() == name + b":":
-            while header[end + 1 : end + 2] in (b" ", b"\t"):
-                end = header.find(b"\n", end + 1)
-                if end < 0:
-                    end = len(header)
-            text = header[start + len(name) + 1 : end].decode(errors="replace")
-            return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:250]
-        start = end + 1
-    return ""
+    folded = header.lower()
+    start = 0 if folded.startswith(name + b":") else folded.find(b"\n" + name + b":") + 1
+    if not start and not folded.startswith(name + b":"):
+        return ""
+    start += len(name) + 1
+    end = header.find(b"\n", start)
+    while end >= 0 and header[end + 1 : end + 2] in (b" ", b"\t"):
+        end = header.find(b"\n", end + 1)
+    text = header[start : end if end >= 0 else len(header)].decode(errors="replace")
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(text.split())[:250]
