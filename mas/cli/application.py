@@ -11,6 +11,7 @@ from mas.cli import DEFAULT_CONFIG, Settings
 
 MODULES = {
     "config": "mas.cli.config",
+    "sieve": "mas.cli.sieve",
 }
 """Command -> module with ``register(app)``."""
 
