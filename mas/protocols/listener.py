@@ -34,6 +34,10 @@ ACCEPTS = 8
 """Connections taken in one turn, so that a burst is shared among the workers."""
 KICK_GRACE = 10.0
 """Seconds that a kicked session has for its goodbye."""
+LINGER = 10.0
+"""Seconds that a peer has to take the last octets, and to answer the end of TLS."""
+LINGER_DRAINING = 2.0
+"""The same while the server stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +236,7 @@ class Listener:
             if pump is None:
                 sock.close()
         if pump is not None:
-            await pump.close()
+            await pump.close(LINGER_DRAINING if pump.draining else LINGER)
 
     async def _connect(self, sock: socket.socket, peer: Peer, connection: Connection[Any]) -> Pump[Any] | None:
         """The pump over ``sock``, after the handshake when TLS comes first; None when that failed."""

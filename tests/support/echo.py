@@ -104,7 +104,8 @@ async def echo_session(channel: Channel[Event], sessions: Sessions, timeout: flo
             channel.write(b"ok slow\n")
             while not channel.draining:
                 await channel.next_event(timeout)
-            channel.write(b"ok delivered\n")
+            channel.write(b"ok delivered\n* bye draining\n")
+            return
         elif word == "crash":
             raise ValueError("a bug in a session")
         elif word == "pid":

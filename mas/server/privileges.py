@@ -1,0 +1,47 @@
+"""Giving up root, and the ties between a worker and its supervisor (Linux).
+
+Called in the child, after fork() and before the first octet of any peer is read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import resource
+import signal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+def drop(uid: int, gid: int) -> None:
+    """Become ``uid``/``gid`` for good, with the groups that the user is in. Raises OSError, and PermissionError if root could come back."""
+    try:
+        groups = os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+    except KeyError:
+        groups = [gid]
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    if uid and 0 in (*os.getresuid(), *os.getresgid()):
+        raise PermissionError("root was not given up")
+
+
+def seal() -> None:
+    """Nothing that this process runs can gain privileges again (set-user-ID programs stay without effect)."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def die_with(parent: int) -> None:
+    """Have SIGTERM when the supervisor ``parent`` is gone, so that no worker is left alone. After drop(): a change of uid clears it."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # gone in between
+        os._exit(0)
+
+
+def raise_file_limit() -> None:
+    """As many file descriptors as the hard limit grants: connections need them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
