@@ -17,6 +17,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 NAMES: Mapping[str, str] = {
     "u": "user",
@@ -92,9 +93,15 @@ def parse(template: str) -> list[str | Variable]:
     return parts
 
 
+@lru_cache(256)
+def _parsed(template: str) -> tuple[str | Variable, ...]:
+    """``parse``, remembered: a host has a few templates and expands them at every login and delivery."""
+    return tuple(parse(template))
+
+
 def expand(template: str, values: Mapping[str, str]) -> str:
     """The template with its variables replaced. ``values`` has long names (``user``, ``username``, ``domain`` …): see ``values_of``."""
-    return "".join(part if isinstance(part, str) else part.of(values) for part in parse(template))
+    return "".join([part if isinstance(part, str) else part.of(values) for part in _parsed(template)])
 
 
 def values_of(

@@ -17,7 +17,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import bindparam, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.types import NullType, String
 
@@ -98,9 +98,11 @@ class Database:
             raise self._unavailable(f"no answer within {self.timeout:g} s")
         try:
             result = task.result()
-        except (SQLAlchemyError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            if isinstance(error, DBAPIError) and type(error).__name__ == "IntegrityError":
-                raise
+        except IntegrityError:
+            raise
+        except Exception as error:
+            # Not only SQLAlchemyError: drivers let their own errors through while they connect, and RuntimeError from a transport that
+            # was closed under them. Whatever it is, the answer is not there, and the log has its name.
             raise self._unavailable(_reason(error)) from None
         if self._down:
             self._down = False

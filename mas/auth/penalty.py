@@ -13,6 +13,7 @@ import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from mas.auth.interface import Attempt, CounterStore
@@ -66,6 +67,7 @@ class Penalty:
         self._counters = counters
         self._on = on
         self._trusted = tuple(trusted)
+        self._key_of = lru_cache(4096)(self._address_key)
 
     async def before(self, attempt: Attempt) -> float:
         """Seconds to wait before the password of this attempt is looked at."""
@@ -98,13 +100,13 @@ class Penalty:
 
     def _key(self, attempt: Attempt) -> str | None:
         """The counter of the attempt's address; None for those who do not pay."""
-        if not self._on or attempt.no_penalty:
-            return None
+        return self._key_of(attempt.remote) if self._on and not attempt.no_penalty else None
+
+    def _address_key(self, remote: str) -> str | None:
         try:
-            address = ipaddress.ip_address(attempt.remote)
+            address = mapped(ipaddress.ip_address(remote))
         except ValueError:
             return None
-        address = mapped(address)
         if any(address.version == net.version and address in net for net in self._trusted):
             return None
         if address.version == 6:

@@ -112,6 +112,23 @@ async def test_hostile_names_find_nobody(server: Server, accounts: Opener, query
     await database.close()
 
 
+@pytest.mark.parametrize("name", ["mariadb", "postgres"])
+async def test_what_a_driver_says_while_it_connects_is_temporary(
+    name: str, request: pytest.FixtureRequest, accounts: Opener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server: MariaDb | Postgres = request.getfixturevalue(f"{name}_server")
+    wrong = [server.url.rpartition("/")[0] + "/nosuch", server.url.replace("mail:secret", "nobody:hidden")]
+    for url in wrong:
+        with pytest.raises(AuthUnavailable) as caught:
+            await accounts(url).verify("kim@example.net", SECRET, IMAP)
+        assert "secret" not in str(caught.value)
+        assert "hidden" not in str(caught.value)
+    logged = capsys.readouterr().out
+    assert "database unavailable" in logged
+    assert "secret" not in logged
+    assert "hidden" not in logged
+
+
 async def test_numbers_and_case_insensitive_columns(postgres_server: Postgres, accounts: Opener) -> None:
     postgres_server.execute(
         "DROP TABLE IF EXISTS people",

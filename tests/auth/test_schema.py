@@ -119,6 +119,15 @@ async def test_explain(tmp_path: Path, accounts: Opener) -> None:
         assert any(word in line for line in lines)
         assert lines[-1].startswith("FAILED")
         assert "hunter2" not in "\n".join(lines)
+    nets = accounts(
+        url, passdb="query = \"SELECT password, '10.0.0.0/8' AS allow_nets FROM users WHERE username = '%n'\""
+    )
+    lines = [line async for line in explain(nets, "kim@example.net", b"hunter2", IMAP)]
+    assert any("not in allow_nets" in line for line in lines)
+    assert lines[-1].startswith("FAILED")
+    homeless = accounts(url, userdb='driver = "sql"\nquery = "SELECT 1 AS uid"')
+    lines = [line async for line in explain(homeless, "kim@example.net", b"hunter2", IMAP)]
+    assert lines[-1].startswith("FAILED: userdb")
     await table.set_nologin("kim@example.net", True, "moved away")
     auth.cache.flush()
     assert (await told("kim@example.net", b"hunter2"))[-1] == "FAILED: nologin is set: moved away"
