@@ -192,7 +192,9 @@ class Checker:
     def shape(self, node: Node, definition: Definition) -> None:
         count = len(node.tests)
         if definition.tests is Tests.NONE and count:
-            self.note(node.tests[0].offset, f"{node.name} takes no test: is a ';' missing before {node.tests[0].name!r}?")
+            self.note(
+                node.tests[0].offset, f"{node.name} takes no test: is a ';' missing before {node.tests[0].name!r}?"
+            )
         elif definition.tests is Tests.ONE and (count != 1 or node.parenthesised):
             self.note(node.offset, f"{node.name} takes exactly one test")
         elif definition.tests is Tests.MANY and not node.parenthesised:
