@@ -143,8 +143,10 @@ class Queue:
                 return
             try:
                 await self._send_file(name, path, descriptor)
-            except OSError as error:
-                _log.error("queue file cannot be used", file=str(path), error=str(error))
+            except (OSError, MasError) as error:
+                _log.error("queue file cannot be dealt with, will be tried again", file=str(path), error=str(error))
+                with contextlib.suppress(OSError):
+                    await asyncio.to_thread(os.utime, descriptor, (time.time() + _FIRST_WAIT,) * 2)
             finally:
                 os.close(descriptor)
 

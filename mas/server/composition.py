@@ -8,7 +8,12 @@ from typing import Any
 from mas import logs
 from mas.auth.service import open_authenticator
 from mas.config import Config
+from mas.delivery import Delivery
 from mas.errors import ConfigError, MasError
+from mas.filtering.filter import Filter
+from mas.filtering.memory import Memory
+from mas.outgoing import transport
+from mas.outgoing.queue import Envelope, Queue
 from mas.protocols.listener import Service
 from mas.protocols.lmtp.session import Lmtp
 from mas.protocols.managesieve import session as managesieve
@@ -16,11 +21,14 @@ from mas.protocols.session import Channel, Peer
 from mas.server.worker import Composition, Job
 from mas.services import Services
 from mas.sessions import Registry
-from mas.sieve.extensions import registry_of
+from mas.sieve.definition import Registry as Language
+from mas.sieve.extensions import DEFAULT, OPTIONAL, registry_of
 from mas.storage.store import MaildirStore
 
 log = logs.get_logger("server")
 
+OUTGOING_INTERVAL = 30.0
+"""Seconds between two looks for outgoing mail whose next try is due; a first try is made at once."""
 EXPIRE_INTERVAL = 6 * 3600.0
 """Seconds between two runs of autoexpunge over all users; logouts and deliveries run it for one."""
 
@@ -30,11 +38,14 @@ async def compose(config: Config, registry: Registry) -> Composition:
     store = MaildirStore(config)
     auth = open_authenticator(config, registry)
     services = Services(config, store, auth, registry)
-    lmtp = Lmtp(services)
+    language = sieve_language(config)
+    filtering = Filtering(services, language)
+    lmtp = Lmtp(services, Delivery(store, config, filtering.filter.decide))
 
     async def close() -> None:
         """Deliveries first: they use the rest."""
         await lmtp.close()
+        await filtering.close()
         await store.close()
         await auth.close()
 
@@ -49,7 +60,7 @@ async def compose(config: Config, registry: Registry) -> Composition:
             ),
             "sieve": Service(
                 "sieve",
-                _managesieve(services),
+                _managesieve(services, language),
                 max_connections=config.managesieve.max_connections,
                 max_login_connections=config.managesieve.max_login_connections,
                 max_login_connections_per_ip=config.managesieve.max_login_connections_per_ip,
@@ -57,16 +68,56 @@ async def compose(config: Config, registry: Registry) -> Composition:
             ),
         },
         close=close,
-        jobs=(Job("autoexpunge", EXPIRE_INTERVAL, expire),) if expires else (),
+        jobs=(
+            Job("outgoing", OUTGOING_INTERVAL, filtering.queue.run_due),
+            *((Job("autoexpunge", EXPIRE_INTERVAL, expire),) if expires else ()),
+        ),
     )
 
 
-def _managesieve(services: Services) -> Callable[[Peer, bool], tuple[Any, Callable[[Channel[Any]], Awaitable[None]]]]:
-    extensions = registry_of(services.config.sieve.extensions)
+def sieve_language(config: Config) -> Language:
+    """The Sieve extensions that this host offers: those with programs only where there is a folder of programs."""
+    settings = config.sieve
+    folders = {"pipe": settings.pipe_bin_dir, "filter": settings.filter_bin_dir, "execute": settings.execute_bin_dir}
+    missing = {f"vnd.dovecot.{name}" for name, folder in folders.items() if not folder}
+    known = [extension for extension in (*DEFAULT, *OPTIONAL) if extension.name not in missing]
+    try:
+        return registry_of(settings.extensions, known=known)
+    except ValueError as error:
+        raise ConfigError([f"sieve.extensions: {error}"]) from None
 
+
+class Filtering:
+    """Sieve at delivery, with the mail that it sends."""
+
+    def __init__(self, services: Services, language: Language) -> None:
+        config = services.config
+        self._services = services
+        send = (
+            transport.sendmail(config.sieve.sendmail)
+            if config.sieve.sendmail
+            else transport.smtp(config.sieve.submission, config.hostname)
+        )
+        self.queue = Queue(config.state_dir / "outgoing", send, self._given_up)
+        self.memory = Memory(config.state_dir / "sieve.db")
+        self.filter = Filter(services.store, config, language, self.queue, self.memory)
+
+    async def _given_up(self, envelope: Envelope, message: bytes, why: str) -> None:
+        user = await self._services.auth.lookup(envelope.user, "sieve")
+        await self.filter.refused(envelope, message, why, user)
+
+    async def close(self) -> None:
+        """Wait for what is being sent."""
+        await self.queue.close()
+        self.memory.close()
+
+
+def _managesieve(
+    services: Services, language: Language
+) -> Callable[[Peer, bool], tuple[Any, Callable[[Channel[Any]], Awaitable[None]]]]:
     def start(_: Peer, __: bool) -> tuple[Any, Callable[[Channel[Any]], Awaitable[None]]]:
         connection = managesieve.connection_for(services.config)
-        return connection, lambda channel: managesieve.run(channel, connection, services, extensions)
+        return connection, lambda channel: managesieve.run(channel, connection, services, language)
 
     return start
 
