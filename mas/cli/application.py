@@ -10,8 +10,11 @@ import typer
 from mas.cli import DEFAULT_CONFIG, Settings
 
 MODULES = {
+    "auth": "mas.cli.auth",
     "config": "mas.cli.config",
     "sieve": "mas.cli.sieve",
+    "pw": "mas.cli.password",
+    "user": "mas.cli.user",
 }
 """Command -> module with ``register(app)``."""
 

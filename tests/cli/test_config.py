@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pytest
 
 from mas.cli import take_config
 from mas.config import loads
+from tests.cli.program import mas
 
 FILE = """
 [tls]
@@ -41,17 +39,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "mas.toml"
     path.write_text(FILE)
     return path
-
-
-def mas(*arguments: str, config: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the program."""
-    return subprocess.run(
-        [sys.executable, "-m", "mas", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "MAS_CONFIG": config},
-    )
 
 
 def test_what_differs_is_shown_without_secrets(file: Path) -> None:
