@@ -1,25 +1,46 @@
-"""``mas`` as a program, and a configuration for it."""
+"""``mas`` with arguments, and a configuration for it."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
+import mas.cli
 from mas.auth.schema import QUERY
 
 
-def mas(*arguments: str, config: Path | str = "", stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run ``mas`` to its end."""
+def run_program(*arguments: str, config: Path | str = "", stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run ``python -m mas`` to its end."""
     return subprocess.run(
         [sys.executable, "-m", "mas", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         input=stdin,
         env={**os.environ, "MAS_CONFIG": str(config)},
     )
+
+
+def run(*arguments: str, config: Path | str = "", stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """The same in this process, without the second that a Python takes to start."""
+    output, errors = io.StringIO(), io.StringIO()
+    code = 0
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+        mock.patch.dict(os.environ, MAS_CONFIG=str(config)),
+    ):
+        try:
+            mas.cli.main(list(arguments))
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else bool(ended.code)
+    return subprocess.CompletedProcess(list(arguments), code, output.getvalue(), errors.getvalue())
 
 
 def configure(directory: Path, more: str = "") -> Path:
@@ -32,7 +53,6 @@ run_dir = "run"
 imap = {{ port = 0, tls_port = 0 }}
 managesieve = {{ port = 0 }}
 lmtp = {{ socket = [] }}
-mail = {{ location = "maildir:~/Maildir" }}
 [auth]
 socket = []
 failure_delay = 0

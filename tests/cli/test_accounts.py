@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import configure, mas
+from tests.cli.program import configure, run
 
 FAST = ("--scheme", "SSHA512")
 
@@ -18,42 +18,42 @@ def config(tmp_path: Path) -> Path:
 
 
 def add(config: Path, name: str, password: str = "secret", *more: str) -> None:
-    done = mas("user", "add", name, "--create-table", *FAST, *more, config=config, stdin=password + "\n")
+    done = run("user", "add", name, "--create-table", *FAST, *more, config=config, stdin=password + "\n")
     assert done.returncode == 0, done.stderr
 
 
 def test_an_account_from_its_birth_to_its_end(config: Path) -> None:
     add(config, "kim@example.net", "secret", "--quota", "*:storage=1G")
     add(config, "lee@example.org")
-    shown = mas("user", "list", config=config).stdout.splitlines()
+    shown = run("user", "list", config=config).stdout.splitlines()
     assert shown[0].split() == ["NAME", "SCHEME", "QUOTA_RULE", "NOLOGIN", "REASON", "CREATED"]
     assert shown[1].split()[:3] == ["kim@example.net", "SSHA512", "*:storage=1G"]
     assert [
-        user["name"] for user in json.loads(mas("user", "list", "example.org", "--json", config=config).stdout)
+        user["name"] for user in json.loads(run("user", "list", "example.org", "--json", config=config).stdout)
     ] == ["lee@example.org"]
-    info = json.loads(mas("user", "info", "kim@example.net", "--json", config=config).stdout)
+    info = json.loads(run("user", "info", "kim@example.net", "--json", config=config).stdout)
     assert info["home"] == f"{config.parent}/mail/example.net/kim"
     assert info["mail"].startswith("maildir:")
 
-    assert mas("user", "passwd", "kim@example.net", *FAST, config=config, stdin="other\n").returncode == 0
-    assert mas("auth", "test", "kim@example.net", config=config, stdin="secret\n").returncode == 1
-    assert mas("auth", "test", "KIM@example.net", config=config, stdin="other\n").returncode == 0
+    assert run("user", "passwd", "kim@example.net", *FAST, config=config, stdin="other\n").returncode == 0
+    assert run("auth", "test", "kim@example.net", config=config, stdin="secret\n").returncode == 1
+    assert run("auth", "test", "KIM@example.net", config=config, stdin="other\n").returncode == 0
 
-    assert mas("user", "change", "kim@example.net", "--no-login", "--reason", "unpaid", config=config).returncode == 0
-    refused = mas("auth", "test", "kim@example.net", config=config, stdin="other\n")
+    assert run("user", "change", "kim@example.net", "--no-login", "--reason", "unpaid", config=config).returncode == 0
+    refused = run("auth", "test", "kim@example.net", config=config, stdin="other\n")
     assert "unpaid" in refused.stdout
     assert refused.returncode == 1
-    assert mas("user", "change", "kim@example.net", "--login", config=config).returncode == 0
-    assert mas("auth", "test", "kim@example.net", config=config, stdin="other\n").returncode == 0
+    assert run("user", "change", "kim@example.net", "--login", config=config).returncode == 0
+    assert run("auth", "test", "kim@example.net", config=config, stdin="other\n").returncode == 0
 
-    assert mas("user", "delete", "kim@example.net", config=config).returncode == 0
-    gone = mas("user", "info", "kim@example.net", config=config)
+    assert run("user", "delete", "kim@example.net", config=config).returncode == 0
+    gone = run("user", "info", "kim@example.net", config=config)
     assert (gone.returncode, gone.stderr) == (1, "mas: user unknown: kim@example.net\n")
 
 
 def test_a_random_password_works(config: Path) -> None:
-    done = mas("user", "add", "kim@example.net", "--create-table", "--random", *FAST, config=config)
-    assert mas("auth", "test", "kim@example.net", config=config, stdin=done.stdout).returncode == 0
+    done = run("user", "add", "kim@example.net", "--create-table", "--random", *FAST, config=config)
+    assert run("auth", "test", "kim@example.net", config=config, stdin=done.stdout).returncode == 0
 
 
 def test_what_cannot_be_added(config: Path) -> None:
@@ -65,34 +65,34 @@ def test_what_cannot_be_added(config: Path) -> None:
         (["lee@example.net", "--quota", "nonsense"], 2, "expected"),
         (["lee@example.net", "--scheme", "NONSENSE"], 1, "unknown password scheme"),
     ):
-        done = mas("user", "add", *FAST, *arguments, config=config, stdin="secret\n")
+        done = run("user", "add", *FAST, *arguments, config=config, stdin="secret\n")
         assert (done.returncode, said in done.stderr) == (code, True), (arguments, done.stderr)
-    assert mas("user", "add", "lee@example.net", config=config, stdin="").returncode == 1
+    assert run("user", "add", "lee@example.net", config=config, stdin="").returncode == 1
 
 
 def test_a_database_that_is_not_there_is_a_temporary_failure(config: Path) -> None:
-    assert mas("user", "list", config=config).returncode == 75
-    done = mas("auth", "test", "kim@example.net", config=config, stdin="x\n")
+    assert run("user", "list", config=config).returncode == 75
+    done = run("auth", "test", "kim@example.net", config=config, stdin="x\n")
     assert done.returncode == 75
     assert "temporary failure" in done.stdout
 
 
 def test_the_steps_of_a_login(config: Path) -> None:
     add(config, "kim@example.net")
-    done = mas("auth", "test", "kim@example.net", "--json", config=config, stdin="secret\n")
+    done = run("auth", "test", "kim@example.net", "--json", config=config, stdin="secret\n")
     told = json.loads(done.stdout)
     assert told["works"]
     assert told["steps"][-1] == "OK: kim@example.net"
     assert "secret" not in done.stdout
-    assert mas("auth", "test", "kim@example.net", "--lookup", config=config).returncode == 0
-    assert mas("auth", "test", "nobody@example.net", "--lookup", config=config).returncode == 1
+    assert run("auth", "test", "kim@example.net", "--lookup", config=config).returncode == 0
+    assert run("auth", "test", "nobody@example.net", "--lookup", config=config).returncode == 1
 
 
 def test_pw() -> None:
     for scheme in ("SHA512-CRYPT", "SSHA512.HEX", "PLAIN"):
-        hashed = mas("pw", "-s", scheme, stdin="secret\n").stdout.strip()
+        hashed = run("pw", "-s", scheme, stdin="secret\n").stdout.strip()
         assert hashed.startswith(f"{{{scheme}}}")
-        assert mas("pw", "-t", hashed, stdin="secret\n").returncode == 0
-        assert mas("pw", "-t", hashed, stdin="wrong\n").returncode == 1
-    assert "ARGON2ID" in mas("pw", "--list").stdout.split()
-    assert mas("pw", stdin="\n").returncode == 1
+        assert run("pw", "-t", hashed, stdin="secret\n").returncode == 0
+        assert run("pw", "-t", hashed, stdin="wrong\n").returncode == 1
+    assert "ARGON2ID" in run("pw", "--list").stdout.split()
+    assert run("pw", stdin="\n").returncode == 1

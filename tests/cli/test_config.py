@@ -10,7 +10,7 @@ import pytest
 
 from mas.cli import take_config
 from mas.config import loads
-from tests.cli.program import mas
+from tests.cli.program import run, run_program
 
 FILE = """
 [tls]
@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_what_differs_is_shown_without_secrets(file: Path) -> None:
-    done = mas("-c", str(file), "config")
+    done = run("-c", str(file), "config")
     assert done.returncode == 0, done.stderr
     assert tomllib.loads(done.stdout) == {
         "tls": {"cert": str(file.parent / "cert.pem"), "key": str(file.parent / "key.pem")},
@@ -56,23 +56,23 @@ def test_what_differs_is_shown_without_secrets(file: Path) -> None:
 
 def test_all_loads_again_as_the_same(file: Path) -> None:
     file.write_text(FILE.replace("mailuser:hunter2@", "").replace('password = "hunter2"', ""))
-    done = mas("config", "--all", "-c", str(file))
+    done = run("config", "--all", "-c", str(file))
     assert done.returncode == 0, done.stderr
     assert loads(done.stdout, file) == loads(file.read_text(), file)
 
 
 def test_json(file: Path) -> None:
-    done = mas("config", "--json", config=str(file))
+    done = run("config", "--json", config=str(file))
     shown = json.loads(done.stdout)
     assert shown["imap"] == {"max_line": 131072, "idle_timeout": 5400.0}
     assert "hunter2" not in done.stdout
-    assert json.loads(mas("config", "--json", "--all", config=str(file)).stdout)["imap"]["port"] == 143
+    assert json.loads(run("config", "--json", "--all", config=str(file)).stdout)["imap"]["port"] == 143
 
 
 def test_check_names_every_mistake_and_exits_1(file: Path) -> None:
-    assert mas("config", "--check", config=str(file)).returncode == 0
+    assert run("config", "--check", config=str(file)).returncode == 0
     file.write_text("hostnam = 'x'\n[imap]\nprot = 143\n")
-    done = mas("config", "--check", config=str(file))
+    done = run("config", "--check", config=str(file))
     assert done.returncode == 1
     assert [line.removeprefix(f"{file}:").partition(" ")[2].partition(":")[0] for line in done.stderr.splitlines()] == [
         "hostnam",
@@ -82,17 +82,18 @@ def test_check_names_every_mistake_and_exits_1(file: Path) -> None:
         "tls.key",
         "userdb",
     ]
-    as_json = json.loads(mas("config", "--check", "--json", config=str(file)).stdout)
+    as_json = json.loads(run("config", "--check", "--json", config=str(file)).stdout)
     assert len(as_json["problems"]) == 6
 
 
 def test_a_wrong_file_is_78_for_other_commands(file: Path) -> None:
     file.write_text("[imap\n")
-    done = mas("config", config=str(file))
+    done = run("config", config=str(file))
     assert done.returncode == 78
     assert done.stderr.startswith(f"{file}:1:")
-    assert mas("config", "-c").returncode == 2
-    assert mas("confug").returncode == 2
+    assert run("config", "-c").returncode == 2
+    assert run("confug").returncode == 2
+    assert run_program("config", config=str(file)).returncode == 78
 
 
 @pytest.mark.parametrize(
