@@ -10,6 +10,7 @@
         AppendDone       save, write the tagged OK, command_done()
     Authenticate ....... write connection.challenge(octets), next_event() gives SaslResponse; … tagged, command_done()
     Idle ............... write connection.start_idle(), next_event() gives IdleDone (or BadCommand); tagged, command_done()
+    Continuation ....... write its octets; no command_done(): the command is still coming
     Closed ............. the peer has sent everything it will ever send
 
 Until ``command_done()`` nothing but these continuations comes: a pipelined command is octets in a buffer, and its state is checked
@@ -26,13 +27,13 @@ from mas.protocols.imap.responses import Code
 from mas.storage.model import Flags
 
 
-class State(enum.Flag):
+class State(enum.Enum):
     """[RFC9051 3] Set by the session as the consequence of what it has answered."""
 
-    NOT_AUTHENTICATED = enum.auto()
-    AUTHENTICATED = enum.auto()
-    SELECTED = enum.auto()
-    LOGOUT = enum.auto()
+    NOT_AUTHENTICATED = "not authenticated"
+    AUTHENTICATED = "authenticated"
+    SELECTED = "selected"
+    LOGOUT = "logout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +117,13 @@ class Closed:
     mid_command: bool = False
 
 
-Event = Command | BadCommand | LiteralOffered | LiteralChunk | AppendDone | SaslResponse | IdleDone | Closed
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """The client waits with a literal of a command that is still being gathered: write ``data``, then next_event() again."""
+
+    data: bytes
+
+
+Event = (
+    Command | BadCommand | Continuation | LiteralOffered | LiteralChunk | AppendDone | SaslResponse | IdleDone | Closed
+)
