@@ -28,7 +28,20 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from mas.errors import MailboxExists, MailboxForbidden, MailboxNotFound, StorageUnavailable
-from mas.storage import disk, expire, flags, reader, save, subscriptions, sync, transfer, tree, uidlist
+from mas.storage import (
+    contents,
+    disk,
+    expire,
+    flags,
+    reader,
+    save,
+    searcher,
+    subscriptions,
+    sync,
+    transfer,
+    tree,
+    uidlist,
+)
 from mas.storage.engine import Engine, Face, Published
 from mas.storage.incoming import MaildirIncoming, remove_abandoned
 from mas.storage.index import MailboxRow, Transaction
@@ -43,9 +56,11 @@ from mas.storage.model import (
     QuotaUsage,
     Saved,
     SaveOptions,
+    Snapshot,
     Uid,
     UidValidity,
 )
+from mas.storage.query import Found, Key
 from mas.storage.quota import AccountQuota, Crossing
 from mas.storage.selection import MaildirSelection
 from mas.user import User
@@ -58,6 +73,8 @@ T = TypeVar("T")
 Names = list[MailboxName]
 SETTLE_AFTER = 1.5
 """Seconds until an unchecked ``cur/`` is scanned in the background."""
+FILL = 32
+"""Messages that are parsed and written to the index at a time."""
 KEPT_MAILBOXES = 8
 """Snapshots that stay in memory when nobody has the mailbox open."""
 _log = structlog.get_logger("mas.storage")
@@ -89,6 +106,7 @@ class MaildirAccount:
         self._watching = False
         self._timer: asyncio.TimerHandle | None = None
         self._settling: set[int] = set()
+        self._filling: set[int] = set()
 
     # Writers
 
@@ -317,6 +335,62 @@ class MaildirAccount:
 
         self.blocking.background(run())
 
+    # Contents
+
+    async def fill(self, mailbox_id: int, uids: Sequence[int]) -> None:
+        """Parse messages that were not parsed yet, now: somebody asks for them."""
+        directory = next((face.directory for face in self.faces.values() if face.id == mailbox_id), None)
+        if directory is None:
+            return
+        waiting = await self.blocking.run(reader.file_names, self.engine, mailbox_id, uids)
+        for start in range(0, len(waiting), FILL):
+            await self._fill(mailbox_id, directory, waiting[start : start + FILL])
+
+    async def _fill(self, mailbox_id: int, directory: str, waiting: contents.Unparsed) -> None:
+        parsed = await self.blocking.run(contents.parse_files, self.engine, directory, waiting)
+        if parsed:
+            await self.write(lambda: contents.fill(self.engine, mailbox_id, parsed))
+
+    def fill_later(self, mailbox_id: int) -> None:
+        """Parse what is unparsed in the background, as long as the mailbox is open."""
+        if mailbox_id in self._filling:
+            return
+        self._filling.add(mailbox_id)
+
+        async def run() -> None:
+            try:
+                last = 0
+                while mailbox_id in self.boxes and not self.store.closing:
+                    directory = next((f.directory for f in self.faces.values() if f.id == mailbox_id), None)
+                    waiting = await self.blocking.run(contents.unparsed, self.engine, mailbox_id, FILL, last)
+                    if directory is None or not waiting:
+                        return
+                    last = waiting[-1][0]
+                    await self._fill(mailbox_id, directory, waiting)
+            finally:
+                self._filling.discard(mailbox_id)
+
+        self.blocking.background(run())
+
+    async def search(self, box: OpenMailbox, directory: str, key: Key) -> Found:
+        """Uids that match in an open mailbox."""
+        snapshot = box.snapshot
+        copy = Snapshot(
+            snapshot.uid_validity,
+            snapshot.uid_next,
+            snapshot.highest_modseq,
+            snapshot.uids[:],
+            snapshot.flags[:],
+            snapshot.modseqs[:],
+            list(snapshot.keywords),
+        )
+        if box.unparsed:
+            waiting = await self.blocking.run(contents.unparsed, self.engine, box.id, len(copy.uids) + 1)
+            await self.fill(box.id, [uid for uid, _ in waiting])
+            box.unparsed = 0
+        searching = searcher.Searching(self.engine, box.id, directory, copy)
+        return await self.blocking.run(searching.run, key)
+
     # Mailboxes
 
     async def list(self) -> Sequence[MailboxInfo]:
@@ -458,6 +532,8 @@ class MaildirAccount:
         selection = MaildirSelection(self, box, read_only, Uid(recent_from))
         self.selections.setdefault(box.id, []).append(selection)
         self.watch()
+        if box.unparsed:
+            self.fill_later(box.id)
         if not face.cur_checked:
             self._settle_later(face.id)
         return selection

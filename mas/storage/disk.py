@@ -49,6 +49,17 @@ def meaning() -> Iterator[None]:
         raise StorageUnavailable(f"index: {type(error).__name__}: {error}") from error
 
 
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """As ``meaning``, for one message file: that it is not there is left to the caller."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise translated(error) from error
+
+
 def translated(error: OSError) -> StorageUnavailable:
     """The domain error for an OSError."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -97,11 +108,15 @@ def replace_file(path: str, content: bytes, temporary: str) -> None:
     """Write ``content`` as ``path`` so that a crash leaves the old file or the new one."""
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        write_all(fd, content)
-        fsync(fd, temporary)
-    finally:
-        os.close(fd)
-    rename(temporary, path)
+        try:
+            write_all(fd, content)
+            fsync(fd, temporary)
+        finally:
+            os.close(fd)
+        rename(temporary, path)
+    except BaseException:
+        discard(temporary)
+        raise
     fsync_directory(os.path.dirname(path))
 
 

@@ -41,6 +41,7 @@ from mas.storage.index import Event, MailboxRow, Transaction
 from mas.storage.location import Location
 from mas.storage.lock import AccountLock
 from mas.storage.maildir_name import directory_of, name_of
+from mas.storage.mime.header import header_holds
 from mas.storage.model import MailboxName, MailboxStatus, Modseq, Uid, UidValidity
 
 GAP = 1000
@@ -58,6 +59,11 @@ def _boot_id() -> str:
 
 
 BOOT_ID = _boot_id()
+
+
+def _header_holds(*values: apsw.SQLiteValue) -> int:
+    text, name, wanted = values
+    return int(header_holds(str(text), str(name), str(wanted)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +193,7 @@ class Engine:
         """The connection, opened when parked. The caller holds ``mutex``."""
         if self._database is None:
             self._database, new = schema.open_database(self.location.index_file)
+            self._database.create_scalar_function("header_holds", _header_holds, 3, deterministic=True)
             status = os.stat(self.location.index_file)
             self._identity = (status.st_dev, status.st_ino)
             if new:

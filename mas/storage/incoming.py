@@ -20,6 +20,7 @@ from mas.config import Mail
 from mas.errors import MessageTooBig
 from mas.storage import disk
 from mas.storage.blocking import Blocking
+from mas.storage.contents import Content, content_of, content_of_file, mime_limits
 
 IN_MEMORY = 256 << 10
 """Octets that are kept in memory before a file is begun."""
@@ -31,13 +32,10 @@ ABANDONED_AFTER = 36 * 3600
 class FileOctets:
     """A stretch of a file, read in pieces by worker threads. ``missing`` is called (and raises) when the file is gone."""
 
-    def __init__(
-        self, blocking: Blocking, path: str, size: int, missing: Callable[[], Exception], start: int = 0
-    ) -> None:
+    def __init__(self, blocking: Blocking, path: str, size: int, missing: Callable[[], Exception]) -> None:
         self.size = size
         self._blocking = blocking
         self._path = path
-        self._start = start
         self._missing = missing
 
     async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
@@ -48,7 +46,7 @@ class FileOctets:
         except OSError as error:
             raise disk.translated(error) from error
         try:
-            position, end = self._start + start, self._start + self.size
+            position, end = start, self.size
             while position < end:
                 piece = await self._blocking.run(os.pread, fd, min(PIECE, end - position), position)
                 if not piece:
@@ -87,7 +85,7 @@ class MaildirIncoming:
         self._path = ""
         self._durable = False
         self._guard = threading.Lock()
-        self.finished = False
+        self.content: Content | None = None
 
     @property
     def size(self) -> int:
@@ -127,10 +125,12 @@ class MaildirIncoming:
             await self._blocking.run(self._spill, pieces)
         else:
             self._pieces = [b"".join(self._pieces)]
-        self.finished = True
+        self.content = await self._blocking.run(self._parse)
 
-    def _octets(self) -> bytes:
-        return self._pieces[0] if self._fd < 0 else disk.read_file(self._path)
+    def _parse(self) -> Content:
+        limits = mime_limits(self._limits)
+        with disk.meaning():
+            return content_of(self._pieces[0], limits) if self._fd < 0 else content_of_file(self._path, limits)
 
     def header(self) -> bytes:
         octets = self._pieces[0] if self._fd < 0 else os.pread(self._fd, self._max_header, 0)

@@ -91,6 +91,11 @@ _WRITE_ROW = f"UPDATE mailbox SET {', '.join(f'{c} = ?' for c in _COLUMNS[1:])} 
 _INSERT_ROW = f"INSERT INTO mailbox ({', '.join(_COLUMNS[1:])}) VALUES ({', '.join('?' * (len(_COLUMNS) - 1))})"
 
 
+def fetch_all(database: apsw.Connection, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    """All rows as tuples, in one call."""
+    return database.execute(sql, values).fetchall()
+
+
 def load_rows(database: apsw.Connection) -> dict[int, MailboxRow]:
     return {row[0]: MailboxRow(*row) for row in database.execute(_SELECT_ROWS)}
 
@@ -130,6 +135,7 @@ class Transaction:
     touched: set[int] = field(default_factory=set)
     keywords: dict[int, list[str]] = field(default_factory=dict)
     assigned: int = 0
+    removed: int = 0
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> apsw.Cursor:
         return self.database.execute(sql, values)
@@ -165,6 +171,7 @@ class Transaction:
 
     def remove_mailbox(self, row: MailboxRow) -> None:
         """Forget a mailbox and its messages; contents are collected later."""
+        self.removed += row.messages
         for table in ("message", "keyword", "expunged", "unlinked"):
             self.execute(f"DELETE FROM {table} WHERE mailbox_id = ?", (row.id,))
         self.execute("DELETE FROM mailbox WHERE id = ?", (row.id,))
@@ -231,6 +238,7 @@ class Transaction:
         if not gone:
             return gone
         self.database.executemany("DELETE FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?", where)
+        self.removed += len(gone)
         row.recent -= sum([1 for uid, _ in gone if uid >= row.first_recent])
         row.highest_modseq = modseq = self.next_modseq()
         self.touch(row)
@@ -263,6 +271,8 @@ class Transaction:
             self.execute("UPDATE account SET modseq = ?, unsynced = 0", (self.modseq,))
         else:
             self.execute("UPDATE account SET modseq = ?, unsynced = unsynced + ?", (self.modseq, self.assigned))
+        if self.removed:
+            self.execute("UPDATE account SET garbage = garbage + ?", (self.removed,))
         if self.events:
             self.execute("DELETE FROM change WHERE seq <= ?", (self.modseq - KEEP_CHANGES,))
 

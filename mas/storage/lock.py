@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import mmap
 import os
+import socket
 import struct
 import time
 from collections.abc import Iterator
@@ -81,6 +82,7 @@ class AccountLock:
         os.close(self._fd)
 
 
+_HOST = socket.gethostname()
 STALE_AFTER = 120.0
 """Seconds after which a dotlock that nobody touched belongs to a dead process (Dovecot's own figure)."""
 
@@ -96,7 +98,7 @@ def dotlock(path: str, timeout: float = 30.0) -> Iterator[str]:
             break
         except FileExistsError:
             with contextlib.suppress(FileNotFoundError):
-                if time.time() - os.stat(lock).st_mtime > STALE_AFTER:
+                if _abandoned(lock):
                     os.unlink(lock)
                     continue
             if time.monotonic() > deadline:
@@ -104,7 +106,29 @@ def dotlock(path: str, timeout: float = 30.0) -> Iterator[str]:
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
     try:
-        os.close(fd)
+        try:
+            os.write(fd, f"{os.getpid()}:{_HOST}".encode())
+        finally:
+            os.close(fd)
         yield lock
     finally:
         disk.discard(lock)
+
+
+def _abandoned(lock: str) -> bool:
+    """Whether the maker of a dotlock is dead: too old, or its process (``pid:host``, as Dovecot writes it) is gone, is ourselves (who hold
+    the account's lock, so it is a leftover), or began after the lock was made. Raises FileNotFoundError."""
+    made = os.stat(lock).st_mtime
+    if time.time() - made > STALE_AFTER:
+        return True
+    with open(lock, encoding="ascii", errors="replace") as file:
+        pid, _, host = file.read(300).partition(":")
+    if host != _HOST or not pid.isdigit():
+        return False
+    if int(pid) == os.getpid():
+        return True
+    try:
+        # A process's directory in /proc is as old as the process.
+        return os.stat(f"/proc/{pid}").st_ctime > made + 1
+    except FileNotFoundError:
+        return os.path.exists("/proc/self")

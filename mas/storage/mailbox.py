@@ -32,6 +32,8 @@ class Loaded:
     flags: list[int]
     modseqs: list[int]
     keywords: list[str]
+    unparsed: int = 0
+    """Messages without content."""
 
 
 class Cursor:
@@ -53,6 +55,7 @@ class OpenMailbox:
         self.name = name
         self.gone = False
         self.seen = loaded.modseq
+        self.unparsed = loaded.unparsed
         self.snapshot = Snapshot(
             UidValidity(loaded.uid_validity),
             Uid(loaded.uid_next),
@@ -161,7 +164,7 @@ class OpenMailbox:
         if loaded.uid_validity != self.snapshot.uid_validity:
             self.close()
             return
-        self.seen = 0
+        self.seen, self.unparsed = 0, loaded.unparsed
         old = dict(zip(self.snapshot.uids, self.snapshot.flags, strict=True))
         now = dict(zip(loaded.uids, loaded.flags, strict=True))
         modseq = loaded.highest_modseq

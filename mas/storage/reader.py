@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Sequence
-from typing import Any
 
 from mas.storage import index, numbers
+from mas.storage.bodies import Located
 from mas.storage.engine import Engine
 from mas.storage.mailbox import Loaded
+from mas.storage.mime.header import header_fields as subset
 from mas.storage.model import Column, Uid
+from mas.storage.search import Condition
 
 _COLUMN_SQL = {
     Column.SIZE: "m.size",
@@ -38,15 +40,18 @@ def load(engine: Engine, mailbox_id: int) -> Loaded | None:
             )
             if not found:
                 return None
-            rows = database.execute(
-                "SELECT uid, flags, modseq FROM message WHERE mailbox_id = ?", (mailbox_id,)
-            ).fetchall()
+            rows = index.fetch_all(
+                database, "SELECT uid, flags, modseq FROM message WHERE mailbox_id = ?", (mailbox_id,)
+            )
             names = index.load_keywords(database, mailbox_id)
+            ((unparsed,),) = database.execute(
+                "SELECT count(*) FROM message WHERE mailbox_id = ? AND content_id IS NULL", (mailbox_id,)
+            )
         finally:
             database.execute("COMMIT")
     uids, flags, modseqs = zip(*rows, strict=True) if rows else ((), (), ())
     validity, uid_next, highest = found[0]
-    return Loaded(modseq, validity, uid_next, highest, array("I", uids), list(flags), list(modseqs), names)
+    return Loaded(modseq, validity, uid_next, highest, array("I", uids), list(flags), list(modseqs), names, unparsed)
 
 
 def keywords(engine: Engine, mailbox_id: int) -> list[str]:
@@ -67,26 +72,63 @@ def rows(
     """``(uid, column, …)`` in uid order."""
     condition, values = selected(uids, dense)
     wanted = ", ".join(["m.uid", *[_COLUMN_SQL[column] for column in columns]])
-    join = "" if OF_MESSAGE.issuperset(columns) else " JOIN content AS c ON c.id = m.content_id"
+    join = "" if OF_MESSAGE.issuperset(columns) else " LEFT JOIN content AS c ON c.id = m.content_id"
     with engine.reading() as database:
-        return database.execute(
+        return index.fetch_all(
+            database,
             f"SELECT {wanted} FROM message AS m{join} WHERE m.mailbox_id = ? AND {condition} ORDER BY m.uid",
             (mailbox_id, *values),
-        ).fetchall()
+        )
 
 
-def files(
-    engine: Engine, mailbox_id: int, uids: Sequence[int], dense: bool
-) -> list[tuple[int, str, int, bytes | None]]:
-    """``(uid, file, size, parts)`` in uid order; parts is None before the message was parsed."""
+def locate(engine: Engine, mailbox_id: int, uids: Sequence[int], dense: bool) -> list[Located]:
+    """Where the messages' files are, in uid order."""
     condition, values = selected(uids, dense)
     with engine.reading() as database:
-        found: Any = database.execute(
+        found = index.fetch_all(
+            database,
             "SELECT m.uid, m.file, m.size, c.parts FROM message AS m LEFT JOIN content AS c ON c.id = m.content_id"
             f" WHERE m.mailbox_id = ? AND {condition} ORDER BY m.uid",
             (mailbox_id, *values),
-        ).fetchall()
-        return list(found)
+        )
+    return [Located(*row) for row in found]
+
+
+def header_fields(
+    engine: Engine, mailbox_id: int, uids: Sequence[int], dense: bool, names: tuple[bytes, ...]
+) -> tuple[list[tuple[int, bytes]], list[int]]:
+    """``(uid, octets)`` of HEADER.FIELDS from the kept headers, and the uids of messages that have none kept."""
+    condition, values = selected(uids, dense)
+    with engine.reading() as database:
+        found = index.fetch_all(
+            database,
+            "SELECT m.uid, h.kept FROM message AS m LEFT JOIN content_header AS h ON h.id = m.content_id"
+            f" WHERE m.mailbox_id = ? AND {condition} ORDER BY m.uid",
+            (mailbox_id, *values),
+        )
+    known = [(uid, subset(kept, names, False)) for uid, kept in found if kept is not None]
+    return known, [uid for uid, kept in found if kept is None]
+
+
+def matching(engine: Engine, mailbox_id: int, condition: Condition, uids: Sequence[int], every: bool) -> list[int]:
+    """Uids of ``uids`` that meet a search condition; ``every``: uids are the whole mailbox."""
+    tables = "message AS m"
+    if condition.text:
+        tables += " JOIN content_text AS t ON t.id = m.content_id"
+    if condition.header:
+        tables += " JOIN content_header AS h ON h.id = m.content_id"
+    if condition.content:
+        tables += " JOIN content AS c ON c.id = m.content_id"
+    with engine.reading() as database:
+        rows = index.fetch_all(
+            database,
+            f"SELECT m.uid FROM {tables} WHERE m.mailbox_id = ? AND m.uid BETWEEN ? AND ? AND {condition.sql} ORDER BY m.uid",
+            (mailbox_id, uids[0], uids[-1], *condition.values),
+        )
+    if every:
+        return [uid for (uid,) in rows]
+    among = set(uids)
+    return [uid for (uid,) in rows if uid in among]
 
 
 def oldest(engine: Engine, mailbox_id: int, saved_before: int | None, beyond: int, limit: int) -> list[Uid]:
@@ -114,3 +156,14 @@ def vanished(engine: Engine, mailbox_id: int, since: int) -> list[tuple[int, int
                 return None
         texts = database.execute("SELECT uids FROM expunged WHERE mailbox_id = ? AND modseq > ?", (mailbox_id, since))
         return numbers.merge([pair for (text,) in texts for pair in numbers.decode_ranges(text)])
+
+
+def file_names(engine: Engine, mailbox_id: int, uids: Sequence[int]) -> list[tuple[int, str]]:
+    """``(uid, file)`` of those messages that have no content yet."""
+    condition, values = selected(uids, False)
+    with engine.reading() as database:
+        return index.fetch_all(
+            database,
+            f"SELECT m.uid, m.file FROM message AS m WHERE m.mailbox_id = ? AND {condition} AND m.content_id IS NULL ORDER BY m.uid",
+            (mailbox_id, *values),
+        )

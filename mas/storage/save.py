@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from mas.config import Config
 from mas.errors import KeywordLimit, LimitExceeded
 from mas.storage import disk, index, sync, uidlist
+from mas.storage.contents import insert_content
 from mas.storage.engine import Engine
 from mas.storage.incoming import MaildirIncoming
 from mas.storage.index import MailboxRow, NewMessage, Transaction
@@ -40,7 +41,7 @@ Admit = Callable[[Transaction, MailboxRow, int, int], None]
 def save(engine: Engine, row: MailboxRow, messages: Sequence[Saving], admit: Admit, *, durable: bool) -> Sequence[int]:
     """Inside ``exclusive``. Returns the uids. All or nothing."""
     for saving in messages:
-        if not saving.incoming.finished:
+        if saving.incoming.content is None:
             raise ValueError("finish() comes before save()")
     if uidlist.identity(sync.uidlist_path(engine, row)) != row.uidlist:
         sync.synchronise(engine, row, everything=True)
@@ -55,6 +56,9 @@ def save(engine: Engine, row: MailboxRow, messages: Sequence[Saving], admit: Adm
         with engine.transaction(durable=durable) as transaction:
             admit(transaction, row, sum([message.size for message in rows]), len(rows))
             numbered.write(transaction)
+            for message, saving in zip(rows, messages, strict=True):
+                if saving.incoming.content is not None:
+                    message.content_id = insert_content(transaction, saving.incoming.content)
             uids = transaction.insert_messages(row, rows)
             sync.record_uids(engine, row, zip(uids, [split_name(m.file[4:])[0] for m in rows], strict=True))
             watch.record()

@@ -20,7 +20,8 @@ CREATE TABLE account (
     modseq INTEGER NOT NULL,            -- the last one given, of the whole account
     boot TEXT NOT NULL,                 -- boot id of the last writer: another one may mean lost commits
     uid_validity INTEGER NOT NULL,      -- the last one given
-    unsynced INTEGER NOT NULL DEFAULT 0 -- uids and modseqs given since the last fsynced commit
+    unsynced INTEGER NOT NULL DEFAULT 0, -- uids and modseqs given since the last fsynced commit
+    garbage INTEGER NOT NULL DEFAULT 0  -- messages removed since contents were last collected
 );
 CREATE TABLE mailbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -72,19 +73,33 @@ CREATE TABLE content (
     envelope BLOB NOT NULL,
     body BLOB NOT NULL,
     bodystructure BLOB NOT NULL,
-    parts BLOB NOT NULL
+    parts BLOB NOT NULL,                -- offsets: mime.parts
+    header_size INTEGER NOT NULL        -- octets with CRLF
 );
-CREATE TABLE content_text (
+CREATE TABLE content_text (             -- folded by mime.casemap, as mime.parse gives it
     id INTEGER PRIMARY KEY,
-    sent INTEGER NOT NULL,              -- Date field: days since the epoch in the sender's own zone
+    sent_day INTEGER NOT NULL,
+    sent_time INTEGER,
     subject TEXT NOT NULL,
     sender TEXT NOT NULL,
     recipient TEXT NOT NULL,
     cc TEXT NOT NULL,
     bcc TEXT NOT NULL,
-    message_id TEXT NOT NULL
+    base_subject TEXT NOT NULL,
+    is_reply INTEGER NOT NULL,
+    sort_from TEXT NOT NULL,
+    sort_to TEXT NOT NULL,
+    sort_cc TEXT NOT NULL,
+    display_from TEXT NOT NULL,
+    display_to TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    parents TEXT NOT NULL               -- message ids of References, oldest first, a line each
 );
-CREATE TABLE content_header (id INTEGER PRIMARY KEY, kept BLOB NOT NULL);
+CREATE TABLE content_header (
+    id INTEGER PRIMARY KEY,
+    kept BLOB,                          -- NULL: too long, ask the file
+    folded TEXT NOT NULL
+);
 CREATE TABLE change (
     seq INTEGER PRIMARY KEY,            -- the modseq
     mailbox_id INTEGER NOT NULL,

@@ -6,17 +6,18 @@ just missing. Changing goes through ``MaildirAccount.write``, on snapshots that 
 
 from __future__ import annotations
 
-import contextlib
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mas.errors import MailboxForbidden, MailboxNotFound
-from mas.storage import disk, flags, numbers, reader, save, sync, transfer
-from mas.storage.incoming import FileOctets
+from mas.errors import MailboxForbidden, MailboxNotFound, MessageGone
+from mas.storage import bodies, flags, numbers, reader, save, sync, transfer
+from mas.storage.bodies import LargeOctets
 from mas.storage.index import MailboxRow, Transaction
 from mas.storage.mailbox import OpenMailbox
 from mas.storage.maildir_name import check_name
+from mas.storage.mime.header import is_dropped
 from mas.storage.mime.section import Section, SectionText
 from mas.storage.model import (
     DELETED,
@@ -42,11 +43,13 @@ if TYPE_CHECKING:
 
 ROWS = 1000
 """Rows a batch of FETCH: about two milliseconds in a thread."""
-BODY_BATCH = 512 << 10
-"""Octets of message files a batch."""
+HEADERS = 500
+"""Header subsets a batch."""
+LOCATED = 2000
+"""Messages whose files are looked up at a time."""
+BODY_OCTETS = 512 << 10
 BODY_FILES = 200
-LARGE = 1 << 20
-"""Above this a section is handed out as Octets, not as bytes."""
+"""Octets and files a batch of message files."""
 
 
 class MaildirSelection:
@@ -131,46 +134,94 @@ class MaildirSelection:
     # Reading
 
     def _dense(self, uids: Sequence[int]) -> bool:
-        """Whether the mailbox has no other uids between the first and the last of these."""
-        snapshot = self.snapshot.uids
-        return bisect_right(snapshot, uids[-1]) - bisect_left(snapshot, uids[0]) <= len(uids)
+        """Whether the mailbox has exactly these uids between the first and the last of them."""
+        known = self.snapshot.uids
+        first, last = bisect_left(known, uids[0]), bisect_right(known, uids[-1])
+        return last - first == len(uids) and known[first:last] == array("I", uids)
 
     async def fetch(
         self, uids: Sequence[int], columns: Sequence[Column]
     ) -> AsyncIterator[Sequence[tuple[object, ...]]]:
-        run, engine, mailbox_id = self._account.blocking.run, self._engine, self._box.id
+        run, engine = self._account.blocking.run, self._engine
+        of_content = not reader.OF_MESSAGE.issuperset(columns)
         for start in range(0, len(uids), ROWS):
             piece = uids[start : start + ROWS]
-            dense = self._dense(piece)
-            rows = await run(reader.rows, engine, mailbox_id, piece, dense, columns)
+            rows = await run(reader.rows, engine, self._box.id, piece, self._dense(piece), columns)
+            if of_content and rows and any(row[-1] is None or None in row for row in rows):
+                await self._account.fill(self._box.id, [int(str(row[0])) for row in rows if None in row])
+                rows = await run(reader.rows, engine, self._box.id, piece, self._dense(piece), columns)
+                rows = [row for row in rows if None not in row]
             if rows:
                 yield rows
 
     async def header_fields(self, uids: Sequence[int], section: Section) -> AsyncIterator[Sequence[tuple[int, bytes]]]:
+        if section.text is not SectionText.HEADER_FIELDS or any(is_dropped(name) for name in section.fields):
+            async for batch in self._octets_by_file(uids, section):
+                yield batch
+            return
+        run, engine = self._account.blocking.run, self._engine
+        for start in range(0, len(uids), HEADERS):
+            piece = uids[start : start + HEADERS]
+            found, unknown = await run(
+                reader.header_fields, engine, self._box.id, piece, self._dense(piece), section.fields
+            )
+            if unknown:
+                async for batch in self._octets_by_file(unknown, section):
+                    found += batch
+                found.sort()
+            if found:
+                yield found
+
+    async def _octets_by_file(self, uids: Sequence[int], section: Section) -> AsyncIterator[list[tuple[int, bytes]]]:
         async for batch in self.octets(uids, section):
             yield [(uid, octets if isinstance(octets, bytes) else await _joined(octets)) for uid, octets in batch]
 
     async def octets(
         self, uids: Sequence[int], section: Section
-    ) -> AsyncIterator[Sequence[tuple[int, bytes | FileOctets]]]:
-        if section.part or section.text is not SectionText.WHOLE:
-            raise NotImplementedError("sections come with mas.storage.mime")
-        run, engine, mailbox_id = self._account.blocking.run, self._engine, self._box.id
-        for start in range(0, len(uids), BODY_FILES):
-            piece = uids[start : start + BODY_FILES]
-            found = await run(reader.files, engine, mailbox_id, piece, self._dense(piece))
-            yield await run(self._read, found)
+    ) -> AsyncIterator[Sequence[tuple[int, bytes | LargeOctets]]]:
+        run, engine = self._account.blocking.run, self._engine
+        for start in range(0, len(uids), LOCATED):
+            piece = uids[start : start + LOCATED]
+            located = await run(reader.locate, engine, self._box.id, piece, self._dense(piece))
+            if section != Section():
+                unparsed = [message.uid for message in located if message.parts is None]
+                if unparsed:
+                    await self._account.fill(self._box.id, unparsed)
+                    located = await run(reader.locate, engine, self._box.id, piece, self._dense(piece))
+            for batch in _batches(located):
+                found, missing = await run(bodies.read_sections, engine, self._directory, batch, section)
+                if missing:
+                    found = await self._find_again(found, missing, section)
+                if found:
+                    yield [(uid, self._handed_out(octets)) for uid, octets in found]
 
-    def _read(self, found: Sequence[tuple[int, str, int, bytes | None]]) -> list[tuple[int, bytes | FileOctets]]:
-        directory = self._engine.path(self._engine.rows[self._box.id].directory) + "/"
-        batch: list[tuple[int, bytes | FileOctets]] = []
-        for uid, file, _, _ in found:
-            with contextlib.suppress(FileNotFoundError), disk.meaning():
-                batch.append((uid, disk.read_file(directory + file)))
-        return batch
+    @property
+    def _directory(self) -> str:
+        face = self._account.faces.get(self._box.name)
+        return face.directory if face is not None else "."
+
+    async def _find_again(
+        self, found: list[tuple[int, bytes | bodies.Stretch]], missing: list[int], section: Section
+    ) -> list[tuple[int, bytes | bodies.Stretch]]:
+        """Files were renamed or removed by somebody: after a scan the index knows where they are, or that they are gone."""
+        face = self._account.faces.get(self._box.name)
+        if face is None:
+            return found
+        await self._account.synchronise(face)
+        located = await self._account.blocking.run(reader.locate, self._engine, self._box.id, missing, False)
+        more, _ = await self._account.blocking.run(
+            bodies.read_sections, self._engine, self._directory, located, section
+        )
+        return sorted(found + more, key=lambda pair: pair[0])
+
+    def _handed_out(self, octets: bytes | bodies.Stretch) -> bytes | LargeOctets:
+        if isinstance(octets, bytes):
+            return octets
+        return LargeOctets(self._account.blocking, octets, lambda: MessageGone("the message's file vanished"))
 
     async def search(self, key: Key) -> Found:
-        raise NotImplementedError
+        await self.refresh()
+        return await self._account.search(self._box, self._directory, key)
 
     # Changing
 
@@ -312,5 +363,19 @@ class MaildirSelection:
         await self._account.leave(self, self._box)
 
 
-async def _joined(octets: FileOctets) -> bytes:
+def _batches(located: Sequence[bodies.Located]) -> Iterator[Sequence[bodies.Located]]:
+    """Pieces that are read at a time: by octets and by number; the first is small, so that the answer begins soon."""
+    batch: list[bodies.Located] = []
+    octets, limit = 0, BODY_OCTETS // 8
+    for message in located:
+        batch.append(message)
+        octets += min(message.size, bodies.LARGE)
+        if octets >= limit or len(batch) >= BODY_FILES:
+            yield batch
+            batch, octets, limit = [], 0, BODY_OCTETS
+    if batch:
+        yield batch
+
+
+async def _joined(octets: LargeOctets) -> bytes:
     return b"".join([chunk async for chunk in octets.chunks()])

@@ -99,6 +99,21 @@ def create(engine: Engine, name: MailboxName, special_use: str = "") -> MailboxR
         refresh(engine)
         if engine.row_named(name) is not None:
             raise MailboxExists(name)
+    try:
+        return _make(engine, name, directory, special_use)
+    except BaseException:
+        # Nothing can have come into it: rmdir leaves what has.
+        disk.discard(os.path.join(path, "maildirfolder"))
+        disk.discard(os.path.join(path, uidlist.FILE_NAME))
+        for part in (*_PARTS, ""):
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(path, part))
+        raise
+
+
+def _make(engine: Engine, name: MailboxName, directory: str, special_use: str) -> MailboxRow:
+    path = engine.path(directory)
+    disk.step("mkdir", path)
     os.makedirs(path, mode=0o700, exist_ok=True)
     for part in _PARTS:
         os.makedirs(os.path.join(path, part), mode=0o700, exist_ok=True)

@@ -9,7 +9,8 @@ import pytest
 
 from mas.errors import InvalidMailboxName, MailboxExists, MailboxHasChildren, MailboxNotFound, MailboxNotSelectable
 from mas.storage.account import MaildirAccount
-from mas.storage.mime.section import Section
+from mas.storage.interface import Store
+from mas.storage.mime.section import Section, SectionText
 from mas.storage.model import DELETED, FLAGGED, INBOX, SEEN, Column, Flags, MailboxName, SaveOptions, StoreOp
 from mas.storage.selection import MaildirSelection
 from mas.storage.store import MaildirStore
@@ -47,6 +48,11 @@ async def contents(selection: MaildirSelection) -> dict[int, bytes]:
             assert isinstance(octets, bytes)
             found[uid] = octets
     return found
+
+
+def test_it_is_a_store(store: MaildirStore) -> None:
+    typed: Store = store
+    assert typed is store
 
 
 async def test_saved_message_is_there_after_reopening(
@@ -128,3 +134,56 @@ async def test_mailbox_names(store: MaildirStore, user: User) -> None:
     assert set(after) == {"INBOX", "Z", "Z.Ü", "Z.Ü.B"}
     await account.delete(MailboxName("Z.Ü.B"))
     assert [info.name for info in await account.list()] == ["INBOX"]
+
+
+LARGE = (
+    b"Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nsmall\r\n--b\r\n"
+    b"Content-Transfer-Encoding: base64\r\n\r\n" + (b"QUJD" * 18 + b"\r\n") * 30_000 + b"--b--\r\n"
+)
+
+
+async def section(selection: MaildirSelection, uid: int, wanted: Section, start: int = 0) -> bytes:
+    """One section, whatever form it is handed out in."""
+    async for batch in selection.octets([uid], wanted):
+        ((found, octets),) = batch
+        assert found == uid
+        if isinstance(octets, bytes):
+            return octets[start:]
+        pieces = [piece async for piece in octets.chunks(start)]
+        assert max(map(len, pieces)) <= 131_072
+        assert sum(map(len, pieces)) == octets.size - start
+        return b"".join(pieces)
+    raise AssertionError("no answer")
+
+
+async def test_sections_of_small_and_large_messages(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    await put(store, account, octets=[LARGE, LARGE, MESSAGE])
+    selection = await account.select(INBOX)
+    # The second becomes a file with bare LFs, as other programs leave them: CRLF is served all the same.
+    await selection.close()
+    maildir = user.home / "Maildir"
+    second = sorted((maildir / "cur").iterdir())[1]
+    (maildir / "new" / "1700000000.foreign").write_bytes(second.read_bytes().replace(b"\r\n", b"\n"))
+    selection = await account.select(INBOX)
+    header = LARGE[: LARGE.index(b"\r\n\r\n") + 4]
+    for uid in (1, 4):
+        assert await section(selection, uid, Section()) == LARGE
+        assert await section(selection, uid, Section(), 1_000_001) == LARGE[1_000_001:]
+        assert await section(selection, uid, Section((1,))) == b"small"
+        assert await section(selection, uid, Section((), SectionText.HEADER)) == header
+        assert await section(selection, uid, Section((), SectionText.TEXT)) == LARGE[len(header) :]
+        assert await section(selection, uid, Section((2,), decode=True)) == b"ABC" * 18 * 30_000
+        assert await section(selection, uid, Section((2,), decode=True), 7) == (b"ABC" * 18 * 30_000)[7:]
+        assert await section(selection, uid, Section((9,))) == b""
+    fields = Section((), SectionText.HEADER_FIELDS, (b"subject",))
+    found = [pair async for batch in selection.header_fields([1, 3, 4, 77], fields) for pair in batch]
+    assert found == [
+        (1, b"Subject: large\r\n\r\n"),
+        (3, b"Subject: Hello\r\n\r\n"),
+        (4, b"Subject: large\r\n\r\n"),
+    ]
+    columns = [Column.ENVELOPE, Column.BODYSTRUCTURE, Column.SIZE]
+    rows = [row async for batch in selection.fetch([3, 4], columns) for row in batch]
+    assert [(row[0], row[3]) for row in rows] == [(3, len(MESSAGE)), (4, len(LARGE))]
+    assert b'"Hello"' in str(rows[0][1]).encode()

@@ -1,0 +1,300 @@
+"""A process is killed before each durable step of each operation: afterwards no acknowledged message is lost, no uid names another message,
+the counters are what is counted, and index and Maildir agree.
+
+The child is a fork that stops in the failpoint as SIGKILL would stop it: no clean-up runs. What it was answered before comes back through a
+pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from mas.errors import MasError
+from mas.storage import disk, uidlist
+from mas.storage import verify as verifying
+from mas.storage.account import MaildirAccount
+from mas.storage.mime.section import Section
+from mas.storage.model import DELETED, FLAGGED, INBOX, SEEN, Flags, MailboxName, SaveOptions, StoreOp
+from mas.storage.store import MaildirStore
+from mas.user import User
+from tests.storage.conftest import config
+
+ARCHIVE = MailboxName("Archive")
+STEPS = 60
+
+
+def message(number: int) -> bytes:
+    return f"Subject: {number}\r\n\r\nMessage {number}.\r\n".encode()
+
+
+async def save(store: MaildirStore, account: MaildirAccount, numbers: range, flags: Flags = Flags()) -> None:
+    messages = []
+    for number in numbers:
+        incoming = store.incoming(account.user)
+        await incoming.write(message(number))
+        await incoming.finish()
+        messages.append((incoming, SaveOptions(flags)))
+    await account.save(INBOX, messages, delivery=True)
+    for incoming, _ in messages:
+        await incoming.__aexit__(None, None, None)
+
+
+async def prepare(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    await account.create(ARCHIVE)
+    await account.create(MailboxName("Tree.Leaf"))
+    await save(store, account, range(1, 5), Flags(SEEN))
+    await save(store, account, range(5, 7))
+    selection = await account.select(INBOX)
+    await selection.store([2, 3], StoreOp.ADD, Flags(DELETED))
+    await selection.copy([1], MailboxName("Tree.Leaf"))
+    await selection.close()
+
+
+# Operations. What each says it has done is checked as acknowledged.
+
+
+async def op_save(store: MaildirStore, account: MaildirAccount) -> None:
+    await save(store, account, range(100, 102))
+    await save(store, account, range(102, 103), Flags(FLAGGED, frozenset({"Work"})))
+
+
+async def op_copy(store: MaildirStore, account: MaildirAccount) -> None:
+    selection = await account.select(INBOX)
+    await selection.copy([1, 2, 6], ARCHIVE)
+
+
+async def op_move(store: MaildirStore, account: MaildirAccount) -> None:
+    selection = await account.select(INBOX)
+    await selection.move([1, 2, 6], ARCHIVE)
+
+
+async def op_expunge(store: MaildirStore, account: MaildirAccount) -> None:
+    selection = await account.select(INBOX)
+    await selection.expunge()
+
+
+async def op_flags(store: MaildirStore, account: MaildirAccount) -> None:
+    selection = await account.select(INBOX)
+    await selection.store([1, 5, 6], StoreOp.ADD, Flags(FLAGGED, frozenset({"Work", "Play"})))
+    await selection.close()
+
+
+async def op_rename(store: MaildirStore, account: MaildirAccount) -> None:
+    await account.rename(MailboxName("Tree"), MailboxName("Moved.Tree"))
+
+
+async def op_rename_inbox(store: MaildirStore, account: MaildirAccount) -> None:
+    await account.rename(INBOX, MailboxName("Old"))
+
+
+async def op_create(store: MaildirStore, account: MaildirAccount) -> None:
+    await account.create(MailboxName("Fresh.One"))
+
+
+async def op_delete(store: MaildirStore, account: MaildirAccount) -> None:
+    await account.delete(MailboxName("Tree.Leaf"))
+
+
+Operation = Callable[[MaildirStore, MaildirAccount], Awaitable[None]]
+OPERATIONS: dict[str, Operation] = {
+    name.removeprefix("op_"): value for name, value in list(globals().items()) if name.startswith("op_")
+}
+
+
+def user_in(directory: Path) -> User:
+    return User("kim@example.net", directory / "kim", f"maildir:{directory}/kim/Maildir")
+
+
+def run_child(directory: Path, operation: Operation, stop_at: int) -> tuple[bool, bool]:
+    """``(stopped at that step, operation was acknowledged)``."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        steps = 0
+
+        def failpoint(name: str, path: str) -> None:
+            nonlocal steps
+            steps += 1
+            if steps == stop_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        async def main() -> None:
+            store = MaildirStore(config(directory))
+            account = await store.open(user_in(directory))
+            disk.failpoint = failpoint
+            await operation(store, account)
+            os.write(writer, b"done")
+            disk.failpoint = None
+            await store.close()
+
+        try:
+            asyncio.run(main())
+        except BaseException:
+            os._exit(3)
+        os._exit(0)
+    os.close(writer)
+    acknowledged = os.read(reader, 4) == b"done"
+    os.close(reader)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, f"child failed with {status:#x}"
+    return os.WIFSIGNALED(status), acknowledged
+
+
+State = dict[str, dict[int, bytes]]
+
+
+async def look(directory: Path) -> State:
+    """Every mailbox's uids and octets, with index and Maildir in agreement."""
+    store = MaildirStore(config(directory))
+    try:
+        account = await store.open(user_in(directory))
+        state: State = {}
+        for info in await account.list():
+            if not info.selectable:
+                continue
+            selection = await account.select(info.name, read_only=True)
+            await account.synchronise(account.faces[info.name], everything=True)
+            found: dict[int, bytes] = {}
+            async for batch in selection.octets(list(selection.snapshot.uids), Section()):
+                for uid, octets in batch:
+                    assert isinstance(octets, bytes)
+                    found[uid] = octets
+            assert sorted(found) == list(selection.snapshot.uids), f"{info.name}: unreadable messages"
+            state[info.name] = found
+            await selection.close()
+        problems = await account.write(lambda: verifying.verify(account.engine))
+        assert problems == []
+        return state
+    finally:
+        await store.close()
+
+
+def listed(directory: Path) -> dict[str, dict[int, str]]:
+    """What the uid lists say: mailbox directory's guid to uid to name."""
+    found = {}
+    for path in (directory / "kim/Maildir").glob("**/dovecot-uidlist"):
+        parsed = uidlist.read_uidlist(str(path))
+        assert parsed is not None
+        found[parsed.guid] = {uid: base for base, uid in parsed.uids.items()}
+    return found
+
+
+def numbers(state: State, name: str | None = None) -> set[int]:
+    boxes = [state.get(name, {})] if name else list(state.values())
+    return {int(octets.split(b"\r\n")[0][9:]) for box in boxes for octets in box.values()}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == "save" else pytest.param(name, marks=pytest.mark.e2e) for name in OPERATIONS]
+)
+def test_killed_at_every_step(tmp_path: Path, name: str) -> None:
+    operation = OPERATIONS[name]
+    for stop_at in range(1, STEPS):
+        directory = tmp_path / str(stop_at)
+        directory.mkdir()
+
+        async def setup(directory: Path = directory) -> None:
+            store = MaildirStore(config(directory))
+            await prepare(store, user_in(directory))
+            await store.close()
+
+        asyncio.run(setup())
+        names_before = listed(directory)
+        stopped, acknowledged = run_child(directory, operation, stop_at)
+        names_between = listed(directory)
+        state = asyncio.run(look(directory))
+        names_after = listed(directory)
+        for older, newer in ((names_before, names_between), (names_between, names_after), (names_before, names_after)):
+            for guid in older.keys() & newer.keys():
+                for uid in older[guid].keys() & newer[guid].keys():
+                    assert older[guid][uid] == newer[guid][uid], f"step {stop_at}: uid {uid} names another message"
+        check(name, state, acknowledged, stop_at)
+        assert asyncio.run(look(directory)) == state, "a second look sees something else"
+        if not stopped:
+            assert stop_at > 1, "the operation has no durable step"
+            return
+    pytest.fail(f"more than {STEPS} steps")
+
+
+def check(name: str, state: State, acknowledged: bool, step: int) -> None:
+    """What must be there, by operation; and never a message twice where it was once."""
+    inbox, everywhere = numbers(state, "INBOX"), numbers(state)
+    before = {1, 2, 3, 4, 5, 6}
+    lost = before - everywhere
+    assert lost <= ({2, 3} if name == "expunge" else set()), f"step {step}: lost {lost}"
+    if name == "save" and acknowledged:
+        assert {100, 101, 102} <= inbox
+    if name in ("copy", "move") and acknowledged:
+        assert numbers(state, "Archive") == {1, 2, 6}
+    if name == "copy":
+        assert before <= inbox
+    if name == "move":
+        assert len(state["INBOX"]) + len(state["Archive"]) == 6
+    if name == "expunge":
+        assert {1, 4, 5, 6} <= inbox
+        if acknowledged:
+            assert inbox == {1, 4, 5, 6}
+    if name == "rename":
+        leaf = state.get("Tree.Leaf") or state.get("Moved.Tree.Leaf")
+        assert leaf is not None
+        assert len(leaf) == 1
+        assert not acknowledged or "Moved.Tree.Leaf" in state
+    if name == "rename_inbox" and acknowledged:
+        assert numbers(state, "Old") == before
+        assert not inbox
+    if name == "create" and acknowledged:
+        assert state["Fresh.One"] == {}
+    if name == "delete" and acknowledged:
+        assert "Tree.Leaf" not in state
+
+
+@pytest.mark.e2e
+def test_disk_errors_take_everything_back(tmp_path: Path) -> None:
+    """ENOSPC instead of a kill: the operation fails with DiskFull, and nothing of it remains."""
+    for name in ("save", "copy", "move", "create"):
+        for fail_at in range(1, STEPS):
+            directory = tmp_path / f"{name}{fail_at}"
+            directory.mkdir()
+            if asyncio.run(failing(directory, OPERATIONS[name], fail_at)):
+                break
+        else:
+            pytest.fail(f"more than {STEPS} steps")
+
+
+async def failing(directory: Path, operation: Operation, fail_at: int) -> bool:
+    """Whether the operation was done, since it has fewer steps."""
+    store = MaildirStore(config(directory))
+    await prepare(store, user_in(directory))
+    account = await store.open(user_in(directory))
+    steps = 0
+
+    def failpoint(name: str, path: str) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == fail_at and name != "committed":
+            raise OSError(28, "No space left on device", path)
+
+    disk.failpoint = failpoint
+    try:
+        await operation(store, account)
+        done = steps < fail_at
+        refused = False
+    except MasError:
+        done, refused = False, True
+    finally:
+        disk.failpoint = None
+    problems = await account.write(lambda: verifying.verify(account.engine))
+    assert problems == []
+    await store.close()
+    state = await look(directory)
+    assert numbers(state) >= {1, 2, 3, 4, 5, 6}
+    if refused:
+        assert len(state.get("Archive", {})) in (0, 3)
+    return done
