@@ -39,9 +39,14 @@ class Settings:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run ``sys.argv`` (or ``arguments``) and exit."""
+    path, arguments = take_config(sys.argv[1:] if arguments is None else arguments)
+    if not arguments:
+        from mas.server import serve
+
+        raise SystemExit(serve(path))
+    # Not needed by the server: its workers live for months with what is imported.
     from mas.cli.application import application
 
-    path, arguments = take_config(sys.argv[1:] if arguments is None else arguments)
     try:
         application(arguments)(args=arguments, prog_name="mas", obj=Settings(path))
     except ConfigError as error:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import sys
 
 import typer
 
-from mas.cli import DEFAULT_CONFIG, Settings
+from mas.cli import DEFAULT_CONFIG
 
 MODULES = {
     "auth": "mas.cli.auth",
@@ -22,21 +21,17 @@ MODULES = {
 def application(arguments: list[str]) -> typer.Typer:
     """The commands that ``arguments`` can mean."""
     app = typer.Typer(
-        help="MAS, the Mail Access Server. Without a command it serves, in the foreground.",
         epilog=f"-c FILE names the configuration; else $MAS_CONFIG, else {DEFAULT_CONFIG}.",
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback(invoke_without_command=True)(_serve_without_command)
+    app.callback()(_only_commands)
     command = next((argument for argument in arguments if not argument.startswith("-")), "")
     for module in [MODULES[command]] if command in MODULES else dict.fromkeys(MODULES.values()):
         importlib.import_module(module).register(app)
     return app
 
 
-def _serve_without_command(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        settings: Settings = context.obj
-        print(f"mas: serving is not built yet ({settings.path})", file=sys.stderr)
-        raise SystemExit(1)
+def _only_commands() -> None:
+    """MAS, the Mail Access Server. Without a command it serves, in the foreground."""
