@@ -117,11 +117,6 @@ def mailboxid(object_id: str) -> Code:
     return Code(b"MAILBOXID (" + object_id.encode("ascii") + b")")
 
 
-def appendlimit(octets: int) -> Code:
-    """``APPENDLIMIT number``  [RFC7889 3.1] is a capability and STATUS item; as code it goes with TOOBIG's text."""
-    return Code(b"APPENDLIMIT %d" % octets)
-
-
 # Untagged data
 
 
