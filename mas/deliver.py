@@ -1,7 +1,7 @@
 """``mas deliver``: one message on standard input, one user; what Postfix's pipe(8), getmail or a shell alias calls.
 
-The pipeline is LMTP's (``mas.delivery``), in this process, on the store itself: it works whether or not the server runs, and a running
-server notices the mail at once. Exit codes as dovecot-lda's, after sysexits:
+The pipeline is LMTP's (``mas.delivery`` with the user's Sieve scripts), in this process, on the store itself: it works whether or not the
+server runs, and a running server notices the mail at once. Exit codes as dovecot-lda's, after sysexits:
 
     0   delivered
     64  wrong arguments
@@ -34,6 +34,9 @@ from mas.config import Config
 from mas.delivery import CrlfLines, Delivery, DeliveryResult, Envelope, Recipient, split_address
 from mas.errors import ConfigError, MasError, MessageTooBig, OverQuota, UserDisabled, UserUnknown
 from mas.protocols.lmtp.grammar import Address, Rcpt, parse_command
+from mas.protocols.session import Peer
+from mas.server.composition import Filtering, sieve_language
+from mas.services import Services
 from mas.storage.model import MailboxName
 from mas.storage.store import MaildirStore
 
@@ -77,7 +80,8 @@ async def _deliver(
 ) -> int:
     accounts = open_authenticator(config, penalty=False)
     store = MaildirStore(config)
-    delivery = Delivery(store, config)
+    filtering = Filtering(Services(config, store, accounts, _NoSessions()), sieve_language(config))
+    delivery = Delivery(store, config, filtering.filter.decide)
     try:
         user = await accounts.lookup(name, "lda")
         detail = split_address(address.local_part, address.domain, config.lmtp.recipient_delimiter)[1]
@@ -96,8 +100,19 @@ async def _deliver(
         return _result(result, name)
     finally:
         await delivery.close()
+        await filtering.close()
         await store.close()
         await accounts.close()
+
+
+class _NoSessions:
+    """Nobody is logged in here."""
+
+    async def login(self, peer: Peer, user: str, limit: int) -> None:
+        return
+
+    def state(self, peer: Peer, text: str) -> None:
+        return
 
 
 def _first(message: BinaryIO) -> bytes:

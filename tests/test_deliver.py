@@ -81,6 +81,16 @@ def test_detail_of_the_address(tmp_path: Path) -> None:
     assert len(mail(host, ".Junk")) == 1
 
 
+def test_the_users_script_decides(host: Config) -> None:
+    script = Path(host.userdb[0].home.replace("%d", "example.net").replace("%n", "kim"), ".dovecot.sieve")
+    script.parent.mkdir(parents=True)
+    script.write_text(
+        'require ["fileinto", "envelope"]; if envelope :is "from" "robin@example.org" { fileinto "Junk"; }'
+    )
+    assert run(host, Order(KIM, sender="robin@example.org"), io.BytesIO(MESSAGE)) == EX_OK
+    assert (len(mail(host, ".Junk")), len(mail(host))) == (1, 0)
+
+
 def test_no_such_user(host: Config, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(host, Order("nobody@example.net"), io.BytesIO(MESSAGE)) == EX_NOUSER
     assert capsys.readouterr().err.splitlines()[-1] == "mas deliver: nobody@example.net: no such user"

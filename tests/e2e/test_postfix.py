@@ -213,7 +213,7 @@ def test_nothing_is_lost_when_the_server_is_killed(directory: Path) -> None:
             for turn in range(10):
                 # Killed at ever other moments: after some more deliveries have begun.
                 seen, deadline = len(host.messages(KIM)), time.monotonic() + 20
-                while len(host.messages(KIM)) < seen + turn % 4 + 1 and time.monotonic() < deadline:
+                while len(host.messages(KIM)) < seen + (turn % 4) * 7 + 1 and time.monotonic() < deadline:
                     time.sleep(0.003 * (turn + 1))
                 host.kill()
                 host.start()
