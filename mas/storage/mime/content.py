@@ -86,7 +86,9 @@ def parse_languages(value: bytes) -> list[bytes]:
 def _parse_parameters(lexer: Lexer, limit: int) -> Parameters:
     plain: list[tuple[bytes, bytes]] = []
     extended: list[tuple[bytes, int, bool, bytes]] = []
-    while lexer.at < lexer.end and len(plain) + len(extended) < limit:
+    for _ in range(limit):
+        if lexer.at >= lexer.end:
+            break
         if lexer.peek() != b";":
             semicolon = lexer.data.find(b";", lexer.at)
             if semicolon < 0:

@@ -18,7 +18,7 @@ class MimeLimits:
 
     max_depth: int = 100
     max_parts: int = 10_000
-    max_header_size: int = 1_048_576
+    max_header_size: int = 262_144
     max_parameters: int = 1_000
     max_addresses: int = 10_000
 

@@ -18,7 +18,7 @@ from mas.storage.mime.header import Field, unfold
 
 # Possessive throughout: one pass, whatever the subject holds.
 _LEADER = re.compile(r"(?:\[[^\[\]]*+\]\s*+)*+(?:RE|FWD?)\s*+(?:\[[^\[\]]*+\]\s*+)?+:\s*+")
-_BLOB = re.compile(r"\[[^\[\]]*+\]\s*+")
+_BLOBS = re.compile(r"(?:\[[^\[\]]*+\]\s*+)++")
 _TRAILER = "(FWD)"
 
 
@@ -39,11 +39,10 @@ def base_subject(subject: str) -> tuple[str, bool]:
                 start = leader.end()
                 is_reply = True
                 continue
-            blob = _BLOB.match(text, start, end)
-            # A blob is only taken when something is left behind it.
-            if blob is not None and blob.end() < end:
-                start = blob.end()
-                continue
+            blobs = _BLOBS.match(text, start, end)
+            if blobs is not None:
+                # All at once: where no leader follows the last one, none follows the others. Something must be left behind a blob.
+                start = blobs.end() if blobs.end() < end else text.rfind("[", start, end)
             break
         if text.startswith("[FWD:", start, end) and text.endswith("]", start, end):
             start += 5
