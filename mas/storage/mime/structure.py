@@ -175,7 +175,9 @@ class Tree:
         """``node`` and what it lies in, up to but without ``outer``, end here."""
         while node is not outer and node is not None:
             node.end = max(end, node.body)
-            node = node.parent
+            above = node.parent
+            node.parent = None  # no cycles: a tree is gone at once when it is done, not at the next garbage collection
+            node = above
 
     def _read_header(self, node: Node, end: int) -> None:
         limits = self.limits
