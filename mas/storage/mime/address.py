@@ -212,30 +212,36 @@ def encode_addresses(addresses: list[Address]) -> bytes:
     )
 
 
-_NAME_NEEDS_QUOTES = re.compile(r'[()<>\[\]:;@\\,."]')
+_NAME_NEEDS_QUOTES = re.compile(rb'[()<>\[\]:;@\\,."]')
 
 
-def address_text(address: Address) -> str:
-    """``name <mailbox@domain>``, decoded, as FROM and TO searches see it; the placeholders of broken addresses are not in it."""
-    mailbox = "" if address.mailbox is None or address.mailbox in _PLACEHOLDERS else decode_words(address.mailbox)
-    domain = "" if address.domain is None or address.domain in _PLACEHOLDERS else decode_words(address.domain)
-    spec = f"{mailbox}@{domain}" if domain else mailbox
-    if address.name is None:
+def _text(address: Address) -> bytes:
+    """``name <mailbox@domain>``, not decoded; the placeholders of broken addresses are not in it."""
+    name, _, mailbox, domain = address
+    spec = b"" if mailbox is None or mailbox in _PLACEHOLDERS else mailbox
+    if domain is not None and domain not in _PLACEHOLDERS:
+        spec = b"%b@%b" % (spec, domain)
+    if name is None:
         return spec
-    name = decode_words(address.name)
     if _NAME_NEEDS_QUOTES.search(name):
-        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return f"{name} <{spec}>"
+        name = b'"%b"' % name.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b"%b <%b>" % (name, spec)
 
 
 def addresses_text(addresses: list[Address]) -> str:
-    """The whole list as one text: ``a@b, Group: c@d;``."""
-    out: list[str] = []
+    """The whole list as one decoded text, as FROM and TO searches see it: ``A <a@b>, Group: c@d;``."""
+    if not addresses:
+        return ""
+    out: list[bytes] = []
+    separator = b""
     for address in addresses:
         if address.mailbox is None:
-            out.append(";" if out and not out[-1].endswith(":") else out.pop() + ";" if out else ";")
+            out.append(b";")
+            separator = b", "
         elif address.domain is None:
-            out.append(decode_words(address.mailbox) + ":")
+            out.append(separator + address.mailbox + b":")
+            separator = b" "
         else:
-            out.append(address_text(address))
-    return ", ".join(out).replace(":, ", ": ").replace(", ;", ";")
+            out.append(separator + _text(address))
+            separator = b", "
+    return decode_words(b"".join(out))

@@ -9,6 +9,7 @@ Both sides of a comparison go through ``casemap``; substrings of canonical forms
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 
@@ -25,8 +26,15 @@ class _Table(dict[int, str]):
 
 
 _TABLE = _Table()
+_ASCII = re.compile(r"([\x00-\x7f]+)")
 
 
 def casemap(text: str) -> str:
     """The canonical form of ``text``."""
-    return text.upper() if text.isascii() else text.translate(_TABLE)
+    if text.isascii():
+        return text.upper()
+    # Header texts are mostly ASCII with a few names in between, and upper() costs nothing beside a table look-up for each character.
+    pieces = _ASCII.split(text)
+    if len(pieces) > len(text) >> 2:
+        return text.translate(_TABLE)
+    return "".join([piece.upper() if piece.isascii() else piece.translate(_TABLE) for piece in pieces])

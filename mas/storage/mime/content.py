@@ -11,6 +11,7 @@ decoded; those whose numbers have gaps stay as they are.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import groupby
 
@@ -32,7 +33,31 @@ def parse_content_type(value: bytes, limit: int) -> tuple[bytes, bytes, Paramete
     return _cached_content_type(value, limit) if len(value) < 200 else _parse_content_type(value, limit)
 
 
+# What nearly all mail writes, at the speed of one match: no comments, no quoted pairs, no RFC 2231.
+_TOKEN = rb"[^\x00-\x20\x7f()<>@,;:\\\"/\[\]?=]"
+_PARAMETERS = rb';[ \t]*+(%b++)=(?:"([^"\\]*+)"|(%b++))[ \t]*+' % (_TOKEN.replace(b"?", b"?*"), _TOKEN)
+_PLAIN_PARAMETERS = rb"(?:;[ \t]*+%b++=(?:\"[^\"\\]*+\"|%b++)[ \t]*+)*+;?[ \t]*+\Z" % (
+    _TOKEN.replace(b"?", b"?*"),
+    _TOKEN,
+)
+_PLAIN_TYPE = re.compile(rb"[ \t]*+(%b++)/(%b++)[ \t]*+(%b)" % (_TOKEN, _TOKEN, _PLAIN_PARAMETERS))
+_PLAIN_DISPOSITION = re.compile(rb"[ \t]*+(%b++)[ \t]*+(%b)" % (_TOKEN, _PLAIN_PARAMETERS))
+_PARAMETER = re.compile(_PARAMETERS)
+
+
+def _plain_parameters(text: bytes, limit: int) -> Parameters:
+    return tuple([(name, quoted or token) for name, quoted, token in _PARAMETER.findall(text)[:limit]])
+
+
 def _parse_content_type(value: bytes, limit: int) -> tuple[bytes, bytes, Parameters]:
+    match = _PLAIN_TYPE.match(value)
+    if match is not None:
+        return match[1], match[2], _plain_parameters(match[3], limit)
+    return read_content_type(value, limit)
+
+
+def read_content_type(value: bytes, limit: int) -> tuple[bytes, bytes, Parameters]:
+    """parse_content_type for every form there is."""
     lexer = Lexer(value)
     lexer.skip()
     kind = lexer.token()
@@ -53,12 +78,21 @@ _cached_content_type = lru_cache(maxsize=1024)(_parse_content_type)
 
 def parse_disposition(value: bytes, limit: int) -> tuple[bytes, Parameters]:
     """``(disposition-type, parameters)`` of an unfolded Content-Disposition."""
+    match = _PLAIN_DISPOSITION.match(value)
+    if match is not None:
+        return match[1], _plain_parameters(match[2], limit)
+    return read_disposition(value, limit)
+
+
+def read_disposition(value: bytes, limit: int) -> tuple[bytes, Parameters]:
+    """parse_disposition for every form there is."""
     lexer = Lexer(value)
     lexer.skip()
     kind = lexer.token()
     return kind, _parse_parameters(lexer, limit)
 
 
+@lru_cache(maxsize=64)
 def parse_encoding(value: bytes) -> tuple[bytes, bytes]:
     """Content-Transfer-Encoding: as BODYSTRUCTURE says it (empty when it is no token alone), and as it is decoded (lower case)."""
     lexer = Lexer(value)

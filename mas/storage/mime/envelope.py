@@ -15,7 +15,7 @@ from mas.storage.mime.address import Address, encode_addresses, parse_addresses
 from mas.storage.mime.header import Field, unfold
 from mas.storage.mime.wire import collapsed, nstring
 
-_TEXTS = frozenset((b"date", b"subject", b"in-reply-to", b"message-id"))
+_TEXTS = frozenset((b"date", b"subject", b"in-reply-to", b"message-id", b"references"))
 _ADDRESSES = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
 _NAMES = _TEXTS | _ADDRESSES
 
@@ -27,7 +27,7 @@ class Envelope:
 
     def __init__(self, fields: Iterable[Field], max_addresses: int) -> None:
         self.texts: dict[bytes, bytes] = {}
-        """Unfolded values by name."""
+        """Unfolded values by name; References too, which is not in ENVELOPE."""
         self.addresses: dict[bytes, list[Address]] = {}
         for name, value in fields:
             if name not in _NAMES:

@@ -61,23 +61,29 @@ _Q_SPACE = bytes.maketrans(b"_", b" ")
 def decode_words(value: bytes) -> str:
     """Text of an unfolded value. What is no encoded word, 8-bit octets included, is taken for UTF-8."""
     if b"=?" not in value:
-        return value.decode("ascii") if value.isascii() else value.decode("utf-8", "replace")
+        return value.decode("utf-8", "replace")
     out: list[str] = []
     at = 0
     raw, charset = b"", b""  # adjacent words of one charset are decoded together: senders cut inside characters
     for match in _WORD.finditer(value):
-        decoded = _decoded_word(match[2], match[3])
-        if decoded is None:
-            continue
-        between = value[at : match.start()]
-        word_charset = match[1].partition(b"*")[0].lower()
-        if raw and (between.strip(b" \t") or word_charset != charset):
-            out.append(_word_text(raw, charset))
-            raw = b""
-        if at == 0 or between.strip(b" \t"):
-            out.append(between.decode("utf-8", "replace"))
+        word_charset, encoding, text = match.groups()
+        if encoding in b"Qq":
+            decoded = binascii.a2b_qp(text.translate(_Q_SPACE))
+        else:
+            try:
+                decoded = binascii.a2b_base64(text + b"==")
+            except ValueError:
+                continue  # stays as it is written
+        start = match.start()
+        between = value[at:start]
+        if not raw or word_charset != charset or between.strip(b" \t"):
+            if raw:
+                out.append(_word_text(raw, charset))
+                raw = b""
+            if not at or between.strip(b" \t"):
+                out.append(between.decode("utf-8", "replace"))
+            charset = word_charset
         raw += decoded
-        charset = word_charset
         at = match.end()
     if raw:
         out.append(_word_text(raw, charset))
@@ -86,17 +92,8 @@ def decode_words(value: bytes) -> str:
 
 
 def _word_text(raw: bytes, charset: bytes) -> str:
-    text = decode(raw, charset.decode("ascii", "replace"))
+    text = decode(raw, charset.partition(b"*")[0].decode("ascii", "replace"))
     return text if text.isprintable() else text.translate(_LINE_CHARS)
-
-
-def _decoded_word(encoding: bytes, text: bytes) -> bytes | None:
-    if encoding in b"Qq":
-        return binascii.a2b_qp(text.translate(_Q_SPACE))
-    try:
-        return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
-    except ValueError:
-        return None
 
 
 # Subsets

@@ -7,13 +7,13 @@ What it gives are values to keep: ready wire bytes, folded texts, a table of off
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mas.storage.mime.address import Address, addresses_text
 from mas.storage.mime.casemap import casemap
 from mas.storage.mime.date import parse_date
 from mas.storage.mime.envelope import Envelope
-from mas.storage.mime.header import decode_words, header_text, kept_header, served
+from mas.storage.mime.header import decode_words, header_text
 from mas.storage.mime.limits import MimeLimits
 from mas.storage.mime.structure import Tree
 from mas.storage.mime.subject import base_subject, thread_links
@@ -21,8 +21,7 @@ from mas.storage.mime.window import Data
 from mas.storage.mime.wire import collapsed
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedMessage:
+class ParsedMessage(NamedTuple):
     """What is kept of a message.
 
     size: octets as served, with CRLF line ends (RFC822.SIZE, Dovecot's W=). file_size: octets as stored (S=).
@@ -64,19 +63,19 @@ class ParsedMessage:
 
 
 def parse(data: Data, limits: MimeLimits) -> ParsedMessage:
-    """Parse a whole message with CRLF, LF or mixed line ends. A map or view is read in windows, never copied whole."""
+    """Parse a whole message with CRLF, LF or mixed line ends. A map is read in windows, never copied whole."""
     tree = Tree(data, limits)
     root = tree.root
     envelope = Envelope(root.fields, limits.max_addresses)
     body, bodystructure, packed = tree.encode()
-    kept = kept_header(served(tree.header))
-    whole = len(tree.header) == root.body
     texts = envelope.texts
     addresses = envelope.addresses
-    subject = decode_words(collapsed(texts.get(b"subject", b"")))
+    subject = casemap(decode_words(collapsed(texts.get(b"subject", b""))))
     base, is_reply = base_subject(subject)
     day, time = parse_date(texts.get(b"date", b"")) or (0, None)
-    message_id, references = thread_links(root.fields)
+    message_id, references = thread_links(
+        texts.get(b"message-id", b""), texts.get(b"references", b""), texts.get(b"in-reply-to", b"")
+    )
     from_, to, cc = addresses.get(b"from", []), addresses.get(b"to", []), addresses.get(b"cc", [])
     return ParsedMessage(
         size=tree.served,
@@ -86,17 +85,17 @@ def parse(data: Data, limits: MimeLimits) -> ParsedMessage:
         bodystructure=bodystructure,
         parts=packed,
         header_size=tree.served_header(),
-        kept_header=kept if whole else None,
+        kept_header=tree.kept if tree.whole_header else None,
         sent_day=day,
         sent_time=time,
         texts={
-            "subject": casemap(subject),
+            "subject": subject,
             "from": casemap(addresses_text(from_)),
             "to": casemap(addresses_text(to)),
             "cc": casemap(addresses_text(cc)),
             "bcc": casemap(addresses_text(addresses.get(b"bcc", []))),
         },
-        header_text=header_text(kept),
+        header_text=header_text(tree.kept),
         base_subject=base,
         is_reply=is_reply,
         sort_from=_sort_mailbox(from_),

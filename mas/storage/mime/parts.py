@@ -53,11 +53,13 @@ class Part(NamedTuple):
         return self.flags >> ENCODING_SHIFT
 
 
+Row = tuple[int, int, int, int, int, int, int]
+
 _NARROW = struct.Struct("<7I")
 _WIDE = struct.Struct("<7Q")
 
 
-def pack(rows: Iterable[tuple[int, int, int, int, int, int, int]], size: int) -> bytes:
+def pack(rows: Iterable[Row], size: int) -> bytes:
     """``size`` bounds every number in the rows."""
     version, form = (b"\1", _NARROW) if size < 1 << 32 else (b"\2", _WIDE)
     return version + b"".join([form.pack(*row) for row in rows])

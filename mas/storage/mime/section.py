@@ -15,7 +15,7 @@ from mas.storage.mime import parts
 from mas.storage.mime.decode import decoded
 from mas.storage.mime.header import header_fields, served
 from mas.storage.mime.parts import Part
-from mas.storage.mime.window import Data, octets
+from mas.storage.mime.window import Data
 
 CHUNK = 65_536
 
@@ -127,7 +127,7 @@ def section_octets(data: Data, packed: bytes, section: Section) -> bytes:
         return b""
     if section.decode:
         return b"".join(binary_chunks(data, extent))
-    found = served(octets(data, extent.start, extent.end))
+    found = served(data[extent.start : extent.end])
     if section.text is SectionText.HEADER_FIELDS:
         return header_fields(found, section.fields, False)
     if section.text is SectionText.HEADER_FIELDS_NOT:
@@ -161,7 +161,7 @@ def _chunks(data: Data, extent: Extent, convert: Callable[[bytes], bytes]) -> It
     at = extent.start
     while at < extent.end:
         end = min(at + CHUNK, extent.end)
-        piece = octets(data, at, end)
+        piece = data[at:end]
         if end < extent.end and piece.endswith(b"\r") and len(piece) > 1:
             piece = piece[:-1]  # a line end stays in one piece
         at += len(piece)

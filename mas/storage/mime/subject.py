@@ -11,10 +11,6 @@ subj-trailer    = "(fwd)" / WSP
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-
-from mas.storage.mime.casemap import casemap
-from mas.storage.mime.header import Field, unfold
 
 # Possessive throughout: one pass, whatever the subject holds.
 _LEADER = re.compile(r"(?:\[[^\[\]]*+\]\s*+)*+(?:RE|FWD?)\s*+(?:\[[^\[\]]*+\]\s*+)?+:\s*+")
@@ -23,8 +19,8 @@ _TRAILER = "(FWD)"
 
 
 def base_subject(subject: str) -> tuple[str, bool]:
-    """``(base subject in casemap form, whether it is a reply or a forward)`` of a decoded subject."""
-    text = " ".join(casemap(subject).split())
+    """``(base subject, whether it is a reply or a forward)`` of a decoded subject in casemap form."""
+    text = " ".join(subject.split())
     is_reply = False
     start, end = 0, len(text)
     while True:
@@ -58,7 +54,6 @@ def base_subject(subject: str) -> tuple[str, bool]:
 
 # msg-id = "<" local-part "@" domain ">", as the ids in the field are written: white space inside is dropped, quotes too.
 _ID = re.compile(rb"<([^<>]*+)>")
-_THREAD_FIELDS = frozenset((b"message-id", b"references", b"in-reply-to"))
 MAX_REFERENCES = 1000
 """Ids of one References field that are kept, the newest ones."""
 
@@ -80,14 +75,8 @@ def _normalised(value: bytes) -> str:
     return _PAIR.sub(rb"\1", value.replace(b'"', b"")).translate(None, b" \t\r\n").decode("utf-8", "replace")
 
 
-def thread_links(fields: Iterable[Field]) -> tuple[str, tuple[str, ...]]:
-    """``(message id, references)``: the ids of References, or else the first of In-Reply-To."""
-    values: dict[bytes, bytes] = {}
-    for name, value in fields:
-        if name in _THREAD_FIELDS and name not in values:
-            values[name] = unfold(value)
-    own = message_ids(values.get(b"message-id", b""))
-    references = message_ids(values.get(b"references", b""))
-    if not references:
-        references = message_ids(values.get(b"in-reply-to", b""))[:1]
-    return (own[0] if own else ""), tuple(references[-MAX_REFERENCES:])
+def thread_links(message_id: bytes, references: bytes, in_reply_to: bytes) -> tuple[str, tuple[str, ...]]:
+    """``(message id, references)`` of the unfolded fields: the ids of References, or else the first of In-Reply-To."""
+    own = message_ids(message_id)
+    ancestors = message_ids(references) or message_ids(in_reply_to)[:1]
+    return (own[0] if own else ""), tuple(ancestors[-MAX_REFERENCES:])

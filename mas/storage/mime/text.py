@@ -18,7 +18,7 @@ from mas.storage.mime.header import fields, header_text, served, unfold
 from mas.storage.mime.limits import MimeLimits
 from mas.storage.mime.parts import Part
 from mas.storage.mime.section import Extent, search_chunks
-from mas.storage.mime.window import Data, octets
+from mas.storage.mime.window import Data
 
 
 def search_texts(data: Data, packed: bytes, limits: MimeLimits, *, headers: bool, limit: int) -> Iterator[str]:
@@ -29,14 +29,12 @@ def search_texts(data: Data, packed: bytes, limits: MimeLimits, *, headers: bool
     for part in parts.unpack(packed):
         end = min(part.body_start, part.start + limits.max_header_size)
         if headers:
-            yield header_text(served(octets(data, part.start, end)))
+            yield header_text(served(data[part.start : end]))
         if part.flags & (parts.TEXT | parts.MESSAGE_TEXT):
             raw = _decoded(data, part, limit)
             if raw:
                 charset = (
-                    "us-ascii"
-                    if raw.isascii() and b"\x1b" not in raw
-                    else _charset(octets(data, part.start, end), limits)
+                    "us-ascii" if raw.isascii() and b"\x1b" not in raw else _charset(data[part.start : end], limits)
                 )
                 yield casemap(decode(raw, charset))
 

@@ -1,6 +1,6 @@
 """Looking through octets that may be a memory map, without copying the whole.
 
-``bytes`` are searched where they are. A map or a view is searched in windows: a window is copied and searched at memory speed, where
+``bytes`` are searched where they are. A map is searched in windows: a window is copied and searched at memory speed, where
 mmap's own ``find`` walks octet by octet and it has no ``count``.
 """
 
@@ -10,22 +10,16 @@ import mmap
 import re
 from collections.abc import Iterator
 
-Data = bytes | mmap.mmap | memoryview
+Data = bytes | mmap.mmap
 """Octets of a message, as stored."""
 
 WINDOW = 262_144
 
 
-def octets(data: Data, start: int, end: int) -> bytes:
-    """A copy of ``data[start:end]``."""
-    part = data[start:end]
-    return part if isinstance(part, bytes) else bytes(part)
-
-
 def windows(data: Data, start: int, end: int) -> Iterator[tuple[int, bytes]]:
     """``(offset, octets)`` of at most WINDOW octets each."""
     for at in range(start, end, WINDOW):
-        yield at, octets(data, at, min(at + WINDOW, end))
+        yield at, data[at : min(at + WINDOW, end)]
 
 
 def find(data: Data, needle: bytes, start: int, end: int) -> int:
@@ -33,7 +27,7 @@ def find(data: Data, needle: bytes, start: int, end: int) -> int:
     if isinstance(data, bytes):
         return data.find(needle, start, end)
     while start < end:
-        piece = octets(data, start, min(start + WINDOW, end))
+        piece = data[start : min(start + WINDOW, end)]
         found = piece.find(needle)
         if found >= 0:
             return start + found
@@ -61,7 +55,7 @@ _BLANK = re.compile(rb"\n\r?\n")
 
 def header_end(data: Data, start: int, end: int) -> int:
     """Where the header block that begins at ``start`` ends: behind its blank line, or ``end`` when there is none."""
-    first = octets(data, start, min(start + 2, end))
+    first = data[start : min(start + 2, end)]
     if first[:1] == b"\n":
         return start + 1
     if first == b"\r\n":
@@ -70,7 +64,7 @@ def header_end(data: Data, start: int, end: int) -> int:
         match = _BLANK.search(data, start, end)
         return match.end() if match else end
     while start < end:
-        piece = octets(data, start, min(start + WINDOW, end))
+        piece = data[start : min(start + WINDOW, end)]
         match = _BLANK.search(piece)
         if match:
             return start + match.end()
