@@ -29,6 +29,7 @@ from typing import BinaryIO
 
 import structlog
 
+from mas import logs
 from mas.auth.service import open_authenticator
 from mas.config import Config
 from mas.delivery import CrlfLines, Delivery, DeliveryResult, Envelope, Recipient, split_address
@@ -68,6 +69,7 @@ def run(config: Config, order: Order, message: BinaryIO | None = None) -> int:
         sys.stderr.write(f"mas deliver: {error}\n")
         return EX_USAGE
     try:
+        logs.setup(config.log)  # standard error: what an MTA shows of a delivery that failed
         if os.geteuid() == 0:
             _drop_root(config.mail.uid, config.mail.gid)
         return asyncio.run(_deliver(config, order, user, envelope, address, message or sys.stdin.buffer))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mas import deliver
+from mas import deliver, logs
 from mas.config import Config
 from mas.deliver import EX_NOPERM, EX_NOUSER, EX_OK, EX_TEMPFAIL, EX_USAGE, Order, run
 
@@ -19,8 +19,9 @@ KIM = "kim@example.net"
 
 
 @pytest.fixture(autouse=True)
-def _keep_privileges(monkeypatch: pytest.MonkeyPatch) -> None:
+def _keep_the_process_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliver, "_drop_root", lambda uid, gid: None)
+    monkeypatch.setattr(logs, "setup", lambda log: None)
 
 
 @pytest.fixture
