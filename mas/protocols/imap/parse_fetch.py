@@ -76,14 +76,19 @@ def _parse_items(cursor: Cursor) -> _Fetched:
     if cursor.maybe(b"("):
         cursor.maybe_sp()
         while not cursor.maybe(b")"):
-            # Deviation: a macro among others; Dovecot takes it, the ABNF has it alone only
-            items.update(dict.fromkeys(_parse_fetch_att(cursor)))
+            items[_parse_fetch_att(cursor)] = None
             if not cursor.maybe_sp() and cursor.peek() != b")":
                 raise ParseError("Expected fetch item")
         if not items:
             raise ParseError("FETCH list is empty")
     else:
-        items.update(dict.fromkeys(_parse_fetch_att(cursor)))
+        start = cursor.place
+        name = cursor.token(_ITEM, "fetch item").upper()
+        if (macro := _MACROS.get(name)) is not None:
+            items.update(dict.fromkeys(macro))
+        else:
+            cursor.place = start
+            items[_parse_fetch_att(cursor)] = None
     changed_since, vanished = None, False
     if cursor.maybe_sp() and not cursor.at_end():
         changed_since, vanished = _parse_fetch_modifiers(cursor)
@@ -115,8 +120,8 @@ def _parse_fetch_modifiers(cursor: Cursor) -> tuple[int | None, bool]:
     return changed_since, vanished
 
 
-def _parse_fetch_att(cursor: Cursor) -> tuple[FetchAtt, ...]:
-    """One fetch-att (or macro).
+def _parse_fetch_att(cursor: Cursor) -> FetchAtt:
+    """One fetch-att.
 
     fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822.SIZE" / "BODY" ["STRUCTURE"] / "UID" /
                 "BODY" section [partial] / "BODY.PEEK" section [partial] /
@@ -128,19 +133,17 @@ def _parse_fetch_att(cursor: Cursor) -> tuple[FetchAtt, ...]:
     if cursor.peek() == b"[":
         match name:
             case b"BODY" | b"BODY.PEEK":
-                return (_parse_section(cursor, name == b"BODY.PEEK"),)
+                return _parse_section(cursor, name == b"BODY.PEEK")
             case b"BINARY" | b"BINARY.PEEK":
-                return (_parse_section_binary(cursor, name == b"BINARY.PEEK"),)
+                return _parse_section_binary(cursor, name == b"BINARY.PEEK")
             case b"BINARY.SIZE":
                 part = _section_part(cursor)
                 written = b"BINARY.SIZE[" + _dotted(part) + b"]"
-                return (FetchAtt(Att.BINARY_SIZE, written, Section(part, decode=True)),)
+                return FetchAtt(Att.BINARY_SIZE, written, Section(part, decode=True))
     elif (simple := _SIMPLE.get(name)) is not None:
-        return (simple,)
+        return simple
     elif (old := _RFC822.get(name)) is not None:
-        return (old,)
-    elif (macro := _MACROS.get(name)) is not None:
-        return macro
+        return old
     raise ParseError(f"Unknown fetch item {name.decode('ascii')}")
 
 
