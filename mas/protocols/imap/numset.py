@@ -159,8 +159,8 @@ def to_ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
         return [(first, numbers[-1])]
     ranges: list[tuple[int, int]] = []
     low = previous = first
-    for number in numbers:
-        if number > previous + 1 or number < previous:
+    for number in numbers[1:]:
+        if number != previous + 1:
             ranges.append((low, previous))
             low = number
         previous = number
