@@ -64,6 +64,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.user",
         "mas.config",
         "mas.services",
+        "mas.logs",
         "mas.storage",
         "mas.auth",
         "mas.protocols",

@@ -14,6 +14,7 @@ from mas.filtering.filter import Filter
 from mas.filtering.memory import Memory
 from mas.outgoing import transport
 from mas.outgoing.queue import Envelope, Queue
+from mas.protocols.imap import session as imap
 from mas.protocols.listener import Service
 from mas.protocols.lmtp.session import Lmtp
 from mas.protocols.managesieve import session as managesieve
@@ -55,6 +56,14 @@ async def compose(config: Config, registry: Registry) -> Composition:
     expires = any(box.autoexpunge or box.autoexpunge_max_mails for box in config.mailbox)
     return Composition(
         services={
+            "imap": Service(
+                "imap",
+                imap.opener(services),
+                max_connections=config.imap.max_connections,
+                max_login_connections=config.imap.max_login_connections,
+                max_login_connections_per_ip=config.imap.max_login_connections_per_ip,
+                write_timeout=config.imap.command_timeout,
+            ),
             "lmtp": Service(
                 "lmtp", lmtp.open, max_connections=config.lmtp.max_connections, write_timeout=config.lmtp.idle_timeout
             ),

@@ -3,7 +3,7 @@ a throw-away authority, an LMTP socket, and ports that the kernel chose.
 
 ::
 
-    with running_host(tmp_path, users={"kim@example.net": "secret"}) as host:
+    with running_host({"kim@example.net": "secret"}) as host:
         host.deliver("kim@example.net", message(1))
         client = host.imap("kim@example.net")
 
@@ -13,8 +13,11 @@ a throw-away authority, an LMTP socket, and ports that the kernel chose.
 from __future__ import annotations
 
 import contextlib
+import grp
 import imaplib
 import os
+import pwd
+import shutil
 import signal
 import smtplib
 import socket
@@ -22,6 +25,7 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +33,7 @@ from pathlib import Path
 
 import trustme
 
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 STOP_TIMEOUT = 20.0
 ROOT = Path(__file__).parent.parent.parent
 NAME = "mail.example.net"
@@ -46,6 +50,13 @@ def free_ports(count: int) -> list[int]:
         for sock in sockets:
             sock.bind(("127.0.0.1", 0))
         return [sock.getsockname()[1] for sock in sockets]
+
+
+def workers_account() -> tuple[str, str]:
+    """Who the workers run as: this user, or nobody when that is root."""
+    if os.getuid() == 0:
+        return "nobody", grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
+    return pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 
 
 @dataclass(slots=True)
@@ -75,10 +86,6 @@ class Host:
     def lmtp_path(self) -> Path:
         return self.directory / "lmtp"
 
-    @property
-    def auth_path(self) -> Path:
-        return self.directory / "auth"
-
     def home(self, user: str) -> Path:
         local, _, domain = user.partition("@")
         return self.directory / "mail" / domain / local
@@ -86,6 +93,8 @@ class Host:
     def prepare(self) -> None:
         """Write accounts, certificate and configuration."""
         self.imap_port, self.imaps_port, self.sieve_port = free_ports(3)
+        if os.getuid() == 0:
+            shutil.chown(self.directory, *workers_account())  # workers give up root
         certificate = self.authority.issue_cert(NAME, "localhost", "127.0.0.1")
         self.authority.cert_pem.write_to_path(str(self.directory / "ca.pem"))
         for n, blob in enumerate(certificate.cert_chain_pems):
@@ -101,6 +110,7 @@ class Host:
 
     def _config(self) -> str:
         d = self.directory
+        account, group = workers_account()
         return f"""\
 hostname = "{NAME}"
 listen = ["127.0.0.1"]
@@ -118,13 +128,16 @@ tls_port = {self.imaps_port}
 port = {self.sieve_port}
 [[lmtp.socket]]
 path = "{self.lmtp_path}"
-[[auth.socket]]
-path = "{self.auth_path}"
+[auth]
+socket = []
 [[passdb]]
 driver = "sql"
 url = "sqlite+aiosqlite:///{d}/accounts.sqlite"
 query = "SELECT username, domain, password FROM users WHERE username = '%n' AND domain = '%d'"
 iterate_query = "SELECT username, domain FROM users"
+[mail]
+uid = "{account}"
+gid = "{group}"
 [[userdb]]
 driver = "static"
 home = "{d}/mail/%d/%n"
@@ -144,17 +157,19 @@ home = "{d}/mail/%d/%n"
                 stderr=log,
             )
         deadline = time.monotonic() + START_TIMEOUT
-        for port in (self.imap_port, self.imaps_port, self.sieve_port):
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    if self.process.poll() is not None or time.monotonic() > deadline:
-                        code = self.process.poll()
-                        self.kill()
-                        raise HostError(f"the server did not start (exit code {code}):\n{self.log()}") from None
-                    time.sleep(0.02)
+        while True:
+            # The supervisor's sockets accept before any worker serves: only a greeting says that it is there.
+            try:
+                with socket.create_connection(("127.0.0.1", self.imap_port), 5) as sock:
+                    if sock.recv(4) == b"* OK":
+                        return
+            except OSError:
+                pass
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                code = self.process.poll()
+                self.kill()
+                raise HostError(f"the server did not start (exit code {code}):\n{self.log()}")
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """SIGTERM, and wait for the end. Raises HostError when it does not come or is not clean."""
@@ -201,21 +216,20 @@ home = "{d}/mail/%d/%n"
 
 @contextlib.contextmanager
 def running_host(
-    directory: Path,
-    users: Mapping[str, str] | None = None,
-    *,
-    settings: str = "",
-    top_settings: str = "",
-    workers: int = 1,
+    users: Mapping[str, str] | None = None, *, settings: str = "", top_settings: str = "", workers: int = 1
 ) -> Iterator[Host]:
-    """A server that runs while the block does. ``users``: names to passwords; ``kim@example.net`` with ``secret`` by default."""
-    host = Host(directory, users or {"kim@example.net": "secret"}, settings, top_settings, workers)
-    host.prepare()
-    host.start()
-    try:
-        yield host
-    except BaseException:
-        host.kill()
-        print(host.log())
-        raise
-    host.stop()
+    """A server that runs while the block does. ``users``: names to passwords; ``kim@example.net`` with ``secret`` by default.
+
+    Its directory is not pytest's: that one is for root alone when root runs the tests, and too long a path for a UNIX socket.
+    """
+    with tempfile.TemporaryDirectory(prefix="mas-host-", ignore_cleanup_errors=True) as directory:
+        host = Host(Path(directory), users or {"kim@example.net": "secret"}, settings, top_settings, workers)
+        host.prepare()
+        host.start()
+        try:
+            yield host
+        except BaseException:
+            host.kill()
+            print(host.log())
+            raise
+        host.stop()

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mas.storage.model import Change, ChangeKind, Snapshot
@@ -84,10 +84,12 @@ class View:
     """One session's view of the mailbox it has selected.
 
     saved: uids, the result of the last SEARCH RETURN (SAVE) [RFC5182 2.1].
+    torn: a message appeared between those that the client knows: another program broke the rules of uids, and there is no way to tell it.
+        The session has to end.
     held_modseq: the lowest modseq of an expunge that waits to be told, 0 when none does [RFC7162 6].
     """
 
-    __slots__ = ("_changed", "_gone", "_merged", "exists", "held_modseq", "last_uid", "saved", "snapshot")
+    __slots__ = ("_changed", "_gone", "_merged", "exists", "held_modseq", "last_uid", "saved", "snapshot", "torn")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -95,6 +97,7 @@ class View:
         self.last_uid = snapshot.uids[-1] if snapshot.uids else 0
         self.saved: Sequence[int] = ()
         self.held_modseq = 0
+        self.torn = False
         self._gone: list[int] = []
         self._changed: set[int] = set()
         self._merged: array[int] | None = None
@@ -117,6 +120,8 @@ class View:
                 self.held_modseq = min(self.held_modseq or change.modseq, change.modseq)
                 self._changed.discard(uid)
                 gone = True
+            else:
+                self.torn = True
         if gone:
             self._gone.sort()
             self._merged = None
@@ -234,11 +239,8 @@ class View:
             self._changed or (expunge and self._gone) or len(self.snapshot.uids) + len(self._gone) != self.exists
         )
 
-    def announce(self, *, expunge: bool, silent: Container[int] = ()) -> Updates:
-        """Everything pending, and from now on the client knows it. Without ``expunge`` the expunges wait [RFC9051 7.5.1].
-
-        silent: uids whose flag changes the client has been told otherwise (FETCH FLAGS of this very command).
-        """
+    def announce(self, *, expunge: bool) -> Updates:
+        """Everything pending, and from now on the client knows it. Without ``expunge`` the expunges wait [RFC9051 7.5.1]."""
         if not self.pending(expunge=expunge):
             return NO_UPDATES
         vanished: Sequence[int] = ()
@@ -254,7 +256,7 @@ class View:
         snapshot = self.snapshot
         flags: list[tuple[int, int]] = []
         if self._changed:
-            changed = sorted(uid for uid in self._changed if uid not in silent)
+            changed = sorted(self._changed)
             numbers = self.seqnums_of(changed)
             for uid, number in zip(changed, numbers, strict=True):
                 at = self.position(uid)

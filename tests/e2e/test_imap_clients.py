@@ -1,0 +1,157 @@
+"""IMAP with real clients over real sockets: imaplib, IMAPClient, mbsync, curl against a whole host."""
+
+from __future__ import annotations
+
+import imaplib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from imapclient import IMAPClient
+
+from tests.support.builders import MULTIPART, message
+from tests.support.host import Host, running_host
+
+pytestmark = pytest.mark.e2e
+USER = "kim@example.net"
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with running_host() as running:
+        yield running
+
+
+def test_imaplib(host: Host) -> None:
+    for number in range(1, 4):
+        host.deliver(USER, message(number))
+    client = host.imap(USER)
+    assert client.select("INBOX") == ("OK", [b"3"])
+    assert client.search(None, "SUBJECT", '"message 2"') == ("OK", [b"2"])
+    status, data = client.fetch("2", "(FLAGS BODY.PEEK[TEXT])")
+    assert status == "OK"
+    assert isinstance(data[0], tuple)
+    assert data[0][1] == b"This is message 2.\r\n"
+    assert client.append("Sent", "(\\Seen)", "02-Nov-2026 10:00:00 +0100", MULTIPART)[0] == "OK"
+    assert client.status("Sent", "(MESSAGES UNSEEN)")[1] == [b"Sent (MESSAGES 1 UNSEEN 0)"]
+    assert client.store("1", "+FLAGS", "(\\Deleted)")[0] == "OK"
+    assert client.expunge() == ("OK", [b"1"])
+    assert client.copy("1", "nosuch") == ("NO", [b"[TRYCREATE] Mailbox doesn't exist: nosuch"])
+    client.logout()
+
+
+def test_starttls_and_no_login_before(host: Host) -> None:
+    client = imaplib.IMAP4("localhost", host.imap_port, timeout=20)
+    assert "LOGINDISABLED" in client.capabilities
+    with pytest.raises(imaplib.IMAP4.error, match="PRIVACYREQUIRED"):
+        client.login(USER, "secret")
+    client.starttls(host.client_context())
+    assert "LOGINDISABLED" not in client.capabilities
+    client.login(USER, "secret")
+    client.logout()
+
+
+def test_wrong_password_and_wrong_user_look_alike(host: Host) -> None:
+    answers = []
+    for user, password in ((USER, "wrong"), ("nobody@example.net", "secret")):
+        client = imaplib.IMAP4_SSL("localhost", host.imaps_port, ssl_context=host.client_context(), timeout=20)
+        with pytest.raises(imaplib.IMAP4.error) as failed:
+            client.login(user, password)
+        answers.append(str(failed.value))
+        client.shutdown()
+    assert answers[0] == answers[1]
+    assert "AUTHENTICATIONFAILED" in answers[0]
+
+
+def test_idle_with_imapclient(host: Host) -> None:
+    """Each update comes whole: this client's reader breaks when a line is cut in two TLS records."""
+    with IMAPClient("localhost", host.imaps_port, ssl_context=host.client_context(), timeout=20) as client:
+        client.login(USER, "secret")
+        client.select_folder("INBOX")
+        client.idle()
+        host.deliver(USER, message(1))
+        assert (1, b"EXISTS") in client.idle_check(timeout=10)
+        client.idle_done()
+        assert client.search(["UNSEEN"]) == [1]
+
+
+def test_mbsync_twice_transfers_nothing_the_second_time(host: Host, tmp_path: Path) -> None:
+    if shutil.which("mbsync") is None:
+        pytest.skip("mbsync is not installed")
+    for number in range(1, 31):
+        host.deliver(USER, message(number))
+    local = tmp_path / "local"
+    local.mkdir()
+    config = tmp_path / "mbsyncrc"
+    config.write_text(
+        f"""\
+IMAPAccount host
+Host localhost
+Port {host.imaps_port}
+User {USER}
+Pass secret
+SSLType IMAPS
+CertificateFile {host.directory}/ca.pem
+
+IMAPStore remote
+Account host
+
+MaildirStore local
+Path {local}/
+Inbox {local}/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :remote:
+Near :local:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+"""
+    )
+
+    def sync() -> str:
+        done = subprocess.run(
+            ["mbsync", "-c", str(config), "-V", "all"], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    sync()
+    assert len(list((local / "INBOX" / "cur").iterdir())) + len(list((local / "INBOX" / "new").iterdir())) == 30
+    # a message that the client made goes up, a flag goes up, an expunged one goes away
+    some = next(iter(sorted((local / "INBOX" / "cur").iterdir())))
+    some.rename(some.with_name(some.name.partition(":2,")[0] + ":2,FST"))
+    sync()
+    assert host.imap(USER).select("INBOX") == ("OK", [b"29"])
+    before = sorted(path.name for path in local.rglob("*") if path.is_file())
+    out = sync()
+    assert sorted(path.name for path in local.rglob("*") if path.is_file()) == before
+    assert "Far: +0 *0 #0 -0" in out or "F: +0/0 *0/0 #0/0" in out, out
+
+
+def test_curl(host: Host) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    host.deliver(USER, message(1))
+    done = subprocess.run(
+        [
+            "curl", "--silent", "--show-error", "--max-time", "20", "--cacert", str(host.directory / "ca.pem"),
+            "--user", f"{USER}:secret", f"imaps://localhost:{host.imaps_port}/INBOX;UID=1",
+        ],
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == message(1)
+
+
+def test_a_stopping_server_says_bye(host: Host) -> None:
+    client = host.imap(USER)
+    client.select("INBOX")
+    host.stop()
+    assert client.readline().startswith(b"* BYE")
