@@ -11,32 +11,74 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_Item = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 _log = structlog.get_logger("mas.storage")
 
 
 class Blocking:
-    """A pool of worker threads. Shared by every account of a store."""
+    """A pool of worker threads for one event loop, started as they are needed. Shared by every account of a store.
+
+    ``loop.run_in_executor`` does the same at three times the cost (90 against 30 microseconds a call under uvloop): two futures, two
+    conditions and a lock for each piece of work.
+    """
 
     def __init__(self, threads: int = 0) -> None:
-        self._pool = ThreadPoolExecutor(threads or min(16, 4 + 2 * (os.cpu_count() or 1)), thread_name_prefix="disk")
+        self._most = threads or min(16, 4 + 2 * (os.cpu_count() or 1))
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sleeping: set[asyncio.Task[Any]] = set()
 
     async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """``work(*args)`` in a worker thread."""
-        loop = asyncio.get_running_loop()
-        if kwargs:
-            return await loop.run_in_executor(self._pool, lambda: work(*args, **kwargs))
-        return await loop.run_in_executor(self._pool, work, *args)
+        """``work(*args)`` in a worker thread. A cancelled waiter leaves the work running."""
+        loop = self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if self._idle <= 0 and len(self._threads) < self._most:
+            thread = threading.Thread(target=self._serve, name=f"disk-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        else:
+            self._idle -= 1
+        self._queue.put((future, (lambda: work(*args, **kwargs)) if kwargs else work, () if kwargs else args))
+        return await future
+
+    def _serve(self) -> None:
+        loop = self._loop
+        assert loop is not None
+        while (item := self._queue.get()) is not None:
+            future, work, args = item
+            result, error = None, None
+            try:
+                result = work(*args)
+            except BaseException as caught:
+                error = caught
+            try:
+                loop.call_soon_threadsafe(self._finish, future, result, error)
+            except RuntimeError:
+                # The loop was closed without close(): nobody waits any more.
+                return
+            del item, future, work, args, result, error
+
+    def _finish(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+        self._idle += 1
+        if future.cancelled():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
 
     async def settled(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work`` to its end even when the caller is cancelled: locks are left and events applied in order."""
@@ -87,4 +129,9 @@ class Blocking:
     async def close(self) -> None:
         """Wait for what was started, then end the threads."""
         await self.settle()
-        self._pool.shutdown(wait=False)
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            # Idle by now: each ends at once.
+            thread.join(1.0)
+        self._threads.clear()

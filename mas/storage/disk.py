@@ -93,6 +93,19 @@ def link(old: str, new: str) -> None:
     os.link(old, new, follow_symlinks=False)
 
 
+_ROOT = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def link_open(fd: int, name: str, new: str) -> None:
+    """Link an open file, which may have no name (O_TMPFILE)."""
+    if name:
+        link(name, new)
+        return
+    step("link", new)
+    # With a directory descriptor Python calls linkat(2), the only one that follows /proc's link to the file; the path is absolute.
+    os.link(f"/proc/self/fd/{fd}", new, src_dir_fd=_ROOT, follow_symlinks=True)
+
+
 def unlink(path: str) -> None:
     step("unlink", path)
     os.unlink(path)

@@ -92,6 +92,8 @@ class Published:
     faces: dict[str, Face] = field(default_factory=dict)
     keywords: dict[int, list[str]] = field(default_factory=dict)
     """Names by number, of mailboxes where they may have changed."""
+    unparsed: set[int] = field(default_factory=set)
+    """Mailboxes that may have messages without content now."""
     whole: bool = False
     """``faces`` is every mailbox, not only the changed ones."""
     behind: bool = False
@@ -120,6 +122,8 @@ class Engine:
         self.uid_validity = 0
         self._stale = True
         self._published = Published(0, 0)
+        self.begun_anew = False
+        """The index is new and empty: whoever holds the lock fills it from the Maildir first."""
         self.unnamed: set[str] = set()
         """Directories whose names are no mailbox names: warned of once."""
 
@@ -127,11 +131,7 @@ class Engine:
 
     def path(self, directory: str, *parts: str) -> str:
         """A path in the mailbox whose directory is ``directory`` (``""``: INBOX)."""
-        return (
-            os.path.join(self.location.root, directory, *parts)
-            if directory
-            else os.path.join(self.location.root, *parts)
-        )
+        return "/".join([self.location.root, directory, *parts] if directory else [self.location.root, *parts])
 
     # Opening and closing
 
@@ -218,6 +218,7 @@ class Engine:
         )
         self._stale = True
         self._generation = -1
+        self.begun_anew = True
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
@@ -264,13 +265,14 @@ class Engine:
             published.faces = {row.name: self._face(row) for row in self.rows.values()}
 
     def _read_events(self, database: apsw.Connection) -> None:
-        events = index.read_changes(database, self._seen_modseq) if self._seen_modseq else []
+        events = index.read_changes(database, self._seen_modseq, self._modseq) if self._seen_modseq else []
         if events is None:
             self._published.behind = True
         else:
             self._published.events += events
             for mailbox_id in {event.mailbox_id for event in events}:
                 self._published.keywords[mailbox_id] = index.load_keywords(database, mailbox_id)
+                self._published.unparsed.add(mailbox_id)
         self._seen_modseq = self._modseq
 
     def _same_file(self) -> bool:
@@ -310,6 +312,7 @@ class Engine:
             published = self._published
             published.events += transaction.events
             published.keywords.update(transaction.keywords)
+            published.unparsed |= transaction.unparsed
             for event in transaction.events:
                 if event.kind is index.EventKind.TREE:
                     published.whole = True

@@ -1,8 +1,9 @@
 """A message on its way in: memory first, a file when it is large; written and fsynced once, however many mailboxes it goes to.
 
-The file lives in ``tmp/`` of the Maildir that the message was announced for (``near``). Every save hard-links it into the mailbox, so the
-octets of a mail to a hundred recipients are on disk once; another file system gets a copy. Leaving the block removes the name in
-``tmp/``. What a crash leaves there is removed by the next opening of the account after ``ABANDONED_AFTER``.
+The file lives in ``tmp/`` of the Maildir that the message was announced for (``near``), without a name (O_TMPFILE) where that can be. Every
+save hard-links it into the mailbox, so the octets of a mail to a hundred recipients are on disk once; another file system gets a copy.
+Leaving the block closes it, or removes its name. What a crash leaves there is removed by a later opening of the account, after
+``ABANDONED_AFTER``.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class MaildirIncoming:
         self._size = 0
         self._fd = -1
         self._path = ""
+        self._name = ""
         self._durable = False
         self._guard = threading.Lock()
         self.content: Content | None = None
@@ -109,15 +111,16 @@ class MaildirIncoming:
                 disk.write_all(self._fd, piece)
 
     def _create(self, root: str) -> None:
+        """An open file in ``tmp/``, without a name where the file system can do that: then nothing is left to remove, ever."""
         directory = os.path.join(root, "tmp")
-        path = os.path.join(directory, f"{int(time.time())}.mas-{os.getpid()}-{secrets.token_hex(6)}")
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            self._fd = os.open(path, flags, 0o600)
-        except FileNotFoundError:
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            self._fd = os.open(path, flags, 0o600)
-        self._path = path
+        with contextlib.suppress(OSError):
+            self._fd = os.open(directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+            self._path = f"/proc/self/fd/{self._fd}"
+            return
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        self._name = os.path.join(directory, f"{int(time.time())}.mas-{os.getpid()}-{secrets.token_hex(6)}")
+        self._fd = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._path = self._name
 
     async def finish(self) -> None:
         if self._fd >= 0:
@@ -144,35 +147,38 @@ class MaildirIncoming:
             return MemoryOctets(self._pieces[0])
         return FileOctets(self._blocking, self._path, self._size, lambda: OSError("a message on its way in vanished"))
 
-    def place(self, path: str, root: str, date: int | None) -> None:
-        """In a thread: the message as ``path`` in the Maildir ``root``, octets durable, mtime ``date``. Syncing the directory is the
-        caller's."""
-        with self._guard:
-            if not self._durable:
-                self._make_durable(root if self._fd < 0 else self._root)
+    def prepare(self, root: str, date: int | None) -> None:
+        """In a thread, before the account is locked: make the octets durable, in the Maildir ``root`` when they are not in a file yet, and
+        set their mtime (seconds; None: now)."""
+        with disk.meaning(), self._guard:
+            if self._durable:
+                return
+            if self._fd < 0:
+                self._create(root)
+                try:
+                    disk.write_all(self._fd, self._pieces[0])
+                except BaseException:
+                    self._forget()
+                    raise
+                # The octets stay in memory: Sieve and other accounts may still ask for them.
             if date is not None:
-                os.utime(self._path, (date, date))
+                os.utime(self._fd, (date, date))
+            disk.fsync(self._fd, self._path)
+            self._durable = True
+
+    def place(self, path: str, root: str, date: int | None) -> None:
+        """In a thread: the prepared message as ``path`` in the Maildir ``root``. Syncing the directory is the caller's."""
         try:
-            disk.link(self._path, path)
+            disk.link_open(self._fd, self._name, path)
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
+            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOENT) or not os.path.isdir(
+                os.path.dirname(path)
+            ):
                 raise
             self._copy_to(path, root, date)
 
-    def _make_durable(self, root: str) -> None:
-        if self._fd < 0:
-            self._create(root)
-            try:
-                disk.write_all(self._fd, self._pieces[0])
-            except BaseException:
-                self._forget()
-                raise
-            # The octets stay in memory: Sieve and other accounts may still ask for them.
-        disk.fsync(self._fd, self._path)
-        self._durable = True
-
     def _copy_to(self, path: str, root: str, date: int | None) -> None:
-        temporary = os.path.join(root, "tmp", os.path.basename(self._path) + secrets.token_hex(4))
+        temporary = os.path.join(root, "tmp", os.path.basename(path))
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -194,7 +200,8 @@ class MaildirIncoming:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            disk.discard(self._path)
+            if self._name:
+                disk.discard(self._name)
 
     async def __aenter__(self) -> MaildirIncoming:
         return self
@@ -203,8 +210,13 @@ class MaildirIncoming:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pieces = []
-        if self._fd >= 0:
+        if self._fd < 0:
+            return
+        if self._name or self._size > PIECE:
             await self._blocking.run(self._forget)
+        else:
+            # Closing a small file costs less than a thread.
+            self._forget()
 
 
 def remove_abandoned(directory: str) -> None:

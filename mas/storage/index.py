@@ -134,6 +134,7 @@ class Transaction:
     events: list[Event] = field(default_factory=list)
     touched: set[int] = field(default_factory=set)
     keywords: dict[int, list[str]] = field(default_factory=dict)
+    unparsed: set[int] = field(default_factory=set)
     assigned: int = 0
     removed: int = 0
 
@@ -220,6 +221,8 @@ class Transaction:
         row.uid_next = max(row.uid_next, uids[-1] + 1)
         row.recent += sum([1 for uid in uids if uid >= row.first_recent])
         row.highest_modseq = modseq
+        if any(message.content_id is None for message in messages):
+            self.unparsed.add(row.id)
         row.pending |= int(any(m.pending or m.file.startswith("new/") for m in messages))
         self.touch(row)
         self.record(Event(EventKind.NEW, row.id, modseq, list(uids), flags))
@@ -281,11 +284,11 @@ def _values(row: MailboxRow) -> tuple[Any, ...]:
     return tuple([getattr(row, column) for column in _COLUMNS[1:]])
 
 
-def read_changes(database: apsw.Connection, since: int) -> list[Event] | None:
-    """Events above modseq ``since`` in order, or None when the table no longer reaches back that far."""
+def read_changes(database: apsw.Connection, since: int, modseq: int) -> list[Event] | None:
+    """Events above modseq ``since`` up to the account's ``modseq`` in order, or None when the table does not reach back that far."""
     rows = list(database.execute("SELECT seq, mailbox_id, kind, uids FROM change WHERE seq > ? ORDER BY seq", (since,)))
     if not rows:
-        return []
+        return [] if modseq == since else None
     ((first,),) = database.execute("SELECT min(seq) FROM change")
     if first > since + 1:
         return None

@@ -24,11 +24,11 @@ class Location:
 
     @property
     def index_file(self) -> str:
-        return os.path.join(self.index, "mas-index.sqlite")
+        return self.index + "/mas-index.sqlite"
 
     @property
     def lock_file(self) -> str:
-        return os.path.join(self.index, "mas-index.lock")
+        return self.index + "/mas-index.lock"
 
 
 def parse_location(text: str, home: Path) -> Location:

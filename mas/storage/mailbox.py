@@ -33,7 +33,7 @@ class Loaded:
     modseqs: list[int]
     keywords: list[str]
     unparsed: int = 0
-    """Messages without content."""
+    """Messages without content: not 0 means that there may be some."""
 
 
 class Cursor:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from mas.storage import index, numbers
-from mas.storage.bodies import Located
+from mas.storage.bodies import LARGE, WHOLE, Located, Stretch, read_sections
 from mas.storage.engine import Engine
 from mas.storage.mailbox import Loaded
 from mas.storage.mime.header import header_fields as subset
+from mas.storage.mime.section import Section
 from mas.storage.model import Column, Uid
 from mas.storage.search import Condition
 
@@ -23,6 +26,8 @@ _COLUMN_SQL = {
     Column.BODYSTRUCTURE: "c.bodystructure",
     Column.EMAIL_ID: "lower(hex(c.digest))",
 }
+BODY_OCTETS = 512 << 10
+"""Octets of message files that are read at a time."""
 OF_MESSAGE = frozenset({Column.SIZE, Column.INTERNAL_DATE, Column.SAVE_DATE})
 """Columns that need no parsed content."""
 
@@ -91,7 +96,51 @@ def locate(engine: Engine, mailbox_id: int, uids: Sequence[int], dense: bool) ->
             f" WHERE m.mailbox_id = ? AND {condition} ORDER BY m.uid",
             (mailbox_id, *values),
         )
-    return [Located(*row) for row in found]
+    return list(map(Located._make, found))
+
+
+@dataclass(slots=True)
+class Read:
+    """What one turn of reading message files gave. ``looked_at`` uids of those asked are done; ``unparsed`` ones have to be parsed before
+    their sections are known, and nothing was read then; the files of ``missing`` ones are not where the index has them."""
+
+    found: list[tuple[int, bytes | Stretch]] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    unparsed: list[int] = field(default_factory=list)
+    looked_at: int = 0
+
+
+def sections(
+    engine: Engine,
+    mailbox_id: int,
+    uids: Sequence[int],
+    dense: bool,
+    directory: str,
+    section: Section,
+    filled: bool = False,
+) -> Read:
+    """Look up and read the files of as many of these messages as make a good piece of the answer, in one turn of a thread. ``filled``:
+    what could be parsed was; the rest has no files."""
+    located = locate(engine, mailbox_id, uids, dense)
+    read = Read(looked_at=len(uids))
+    if section != WHOLE:
+        read.unparsed = [message.uid for message in located if message.parts is None]
+        if read.unparsed and not filled:
+            read.looked_at = 0
+            return read
+        if read.unparsed:
+            located = [message for message in located if message.parts is not None]
+            read.missing, read.unparsed = read.unparsed, []
+    octets = 0
+    for number, message in enumerate(located):
+        octets += min(message.size, LARGE)
+        if octets >= BODY_OCTETS and number + 1 < len(located):
+            read.looked_at = bisect_right(uids, message.uid)
+            del located[number + 1 :]
+            break
+    read.found, missing = read_sections(engine, directory, located, section)
+    read.missing += missing
+    return read
 
 
 def header_fields(

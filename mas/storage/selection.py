@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mas.errors import MailboxForbidden, MailboxNotFound, MessageGone
@@ -45,11 +45,8 @@ ROWS = 1000
 """Rows a batch of FETCH: about two milliseconds in a thread."""
 HEADERS = 500
 """Header subsets a batch."""
-LOCATED = 2000
-"""Messages whose files are looked up at a time."""
-BODY_OCTETS = 512 << 10
 BODY_FILES = 200
-"""Octets and files a batch of message files."""
+"""Message files that are read at a time, at most."""
 
 
 class MaildirSelection:
@@ -179,21 +176,22 @@ class MaildirSelection:
     async def octets(
         self, uids: Sequence[int], section: Section
     ) -> AsyncIterator[Sequence[tuple[int, bytes | LargeOctets]]]:
-        run, engine = self._account.blocking.run, self._engine
-        for start in range(0, len(uids), LOCATED):
-            piece = uids[start : start + LOCATED]
-            located = await run(reader.locate, engine, self._box.id, piece, self._dense(piece))
-            if section != Section():
-                unparsed = [message.uid for message in located if message.parts is None]
-                if unparsed:
-                    await self._account.fill(self._box.id, unparsed)
-                    located = await run(reader.locate, engine, self._box.id, piece, self._dense(piece))
-            for batch in _batches(located):
-                found, missing = await run(bodies.read_sections, engine, self._directory, batch, section)
-                if missing:
-                    found = await self._find_again(found, missing, section)
-                if found:
-                    yield [(uid, self._handed_out(octets)) for uid, octets in found]
+        run, engine, wanted = self._account.blocking.run, self._engine, list(uids)
+        filled = False
+        while wanted:
+            piece = wanted[:BODY_FILES]
+            dense, directory = self._dense(piece), self._directory
+            read = await run(reader.sections, engine, self._box.id, piece, dense, directory, section, filled)
+            if read.unparsed:
+                await self._account.fill(self._box.id, read.unparsed)
+                filled = True
+                continue
+            filled, found = False, read.found
+            if read.missing:
+                found = await self._find_again(found, read.missing, section)
+            del wanted[: read.looked_at]
+            if found:
+                yield [(uid, self._handed_out(octets)) for uid, octets in found]
 
     @property
     def _directory(self) -> str:
@@ -208,10 +206,10 @@ class MaildirSelection:
         if face is None:
             return found
         await self._account.synchronise(face)
-        located = await self._account.blocking.run(reader.locate, self._engine, self._box.id, missing, False)
-        more, _ = await self._account.blocking.run(
-            bodies.read_sections, self._engine, self._directory, located, section
+        read = await self._account.blocking.run(
+            reader.sections, self._engine, self._box.id, missing, False, self._directory, section
         )
+        more = read.found
         return sorted(found + more, key=lambda pair: pair[0])
 
     def _handed_out(self, octets: bytes | bodies.Stretch) -> bytes | LargeOctets:
@@ -361,20 +359,6 @@ class MaildirSelection:
         self._unwatch()
         self._box.leave(self._cursor)
         await self._account.leave(self, self._box)
-
-
-def _batches(located: Sequence[bodies.Located]) -> Iterator[Sequence[bodies.Located]]:
-    """Pieces that are read at a time: by octets and by number; the first is small, so that the answer begins soon."""
-    batch: list[bodies.Located] = []
-    octets, limit = 0, BODY_OCTETS // 8
-    for message in located:
-        batch.append(message)
-        octets += min(message.size, bodies.LARGE)
-        if octets >= limit or len(batch) >= BODY_FILES:
-            yield batch
-            batch, octets, limit = [], 0, BODY_OCTETS
-    if batch:
-        yield batch
 
 
 async def _joined(octets: LargeOctets) -> bytes:
