@@ -23,7 +23,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 .DELETE_ON_ERROR:
 
 run: venv
-	$(BIN)/python -m mas demo --dir demo
+	$(BIN)/python -m mas demo
 
 venv: $(RUN) launcher
 

@@ -19,6 +19,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mas.variables": (),
     "mas.config": ("mas.errors", "mas.quota_rules", "mas.variables", "mas.config"),
     "mas.logs": ("mas.errors", "mas.config"),
+    "mas.preload": ("mas.config",),
     "mas.storage": ("mas.errors", "mas.user", "mas.config", "mas.quota_rules", "mas.variables", "mas.storage"),
     "mas.storage.mime": ("mas.errors", "mas.storage.mime"),
     "mas.storage.model": (),
@@ -92,7 +93,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.protocols",
     ),
 }
-UNBOUND = {"mas.server", "mas.cli", "mas.__main__", "mas.demo"}
+UNBOUND = {"mas.server", "mas.cli", "mas.__main__", "mas.demo", "mas.demo_mail"}
 SIBLINGS = ("mas.protocols.imap", "mas.protocols.lmtp", "mas.protocols.managesieve", "mas.protocols.auth_socket")
 
 

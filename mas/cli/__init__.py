@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mas.config import Config
 
 DEFAULT_CONFIG = "/etc/mas/mas.toml"
+EX_USAGE = 64
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
 
@@ -53,11 +54,17 @@ def main(arguments: list[str] | None = None) -> None:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         raise SystemExit(EX_CONFIG) from None
+    except SystemExit as ended:
+        # A pipe transport of the MTA knows sysexits only: 2 would bounce the mail in an unexpected way.
+        raise SystemExit(EX_USAGE if arguments[0] == "deliver" and ended.code == 2 else ended.code) from None
     except (AuthUnavailable, StorageUnavailable) as error:
         print(f"mas: {error}", file=sys.stderr)
         raise SystemExit(EX_TEMPFAIL) from None
     except MasError as error:
         print(f"mas: {_sentence(error)}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except PermissionError as error:
+        print(f"mas: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except BrokenPipeError:
         # The reader of the output has seen enough.

@@ -11,9 +11,15 @@ from mas.cli import DEFAULT_CONFIG
 MODULES = {
     "auth": "mas.cli.auth",
     "config": "mas.cli.config",
-    "sieve": "mas.cli.sieve",
+    "deliver": "mas.cli.deliver",
+    "expire": "mas.cli.mailbox",
+    "kick": "mas.cli.sessions",
+    "mailbox": "mas.cli.mailbox",
     "pw": "mas.cli.password",
+    "quota": "mas.cli.mailbox",
+    "sieve": "mas.cli.sieve",
     "user": "mas.cli.user",
+    "who": "mas.cli.sessions",
 }
 """Command -> module with ``register(app)``."""
 

@@ -1,0 +1,65 @@
+"""A user's mail, opened by a command: looked up in the databases, and never touched as root."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from mas.cli import Settings
+from mas.config import Config
+
+if TYPE_CHECKING:
+    from mas.auth.service import Accounts
+    from mas.storage.account import MaildirAccount
+    from mas.storage.store import MaildirStore
+
+T = TypeVar("T")
+
+
+def with_account(context: typer.Context, name: str, work: Callable[[MaildirAccount], Awaitable[T]]) -> T:
+    """``work`` on the mail of user ``name``. Raises UserUnknown, AuthUnavailable, StorageUnavailable."""
+
+    async def run(accounts: Accounts, store: MaildirStore) -> T:
+        user = await accounts.lookup(name, "mas")
+        async with await store.open(user) as account:
+            return await work(account)
+
+    return with_store(context, run)
+
+
+def with_store(context: typer.Context, work: Callable[[Accounts, MaildirStore], Awaitable[T]]) -> T:
+    """``work`` with the account databases and the store, on a loop of its own. Gives up root first."""
+    settings: Settings = context.obj
+    config = settings.load()
+    from mas.auth.service import open_authenticator
+    from mas.storage.store import MaildirStore
+
+    give_up_root(config)
+
+    async def run() -> T:
+        accounts = open_authenticator(config, penalty=False)
+        store = MaildirStore(config)
+        try:
+            return await work(accounts, store)
+        finally:
+            await store.close()
+            await accounts.close()
+
+    return asyncio.run(run())
+
+
+def give_up_root(config: Config) -> None:
+    """Become ``mail.uid`` and ``mail.gid``, as the workers do, when started as root. Raises ConfigError when they are nobody."""
+    if os.geteuid() == 0:
+        from mas.preload import preload
+        from mas.server.privileges import drop
+        from mas.server.supervisor import workers_account
+
+        uid, gid = workers_account(config)
+        preload(config, uid, gid)
+        drop(uid, gid)
+        os.umask(0o077)

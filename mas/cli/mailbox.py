@@ -1,0 +1,185 @@
+"""``mas mailbox``, ``mas quota``, ``mas expire``: a user's mail, also while the server runs."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mas.cli.mail_user import with_account, with_store
+from mas.cli.output import Json, print_json, rows
+from mas.storage.model import MailboxName
+
+if TYPE_CHECKING:
+    from mas.auth.service import Accounts
+    from mas.storage.account import MaildirAccount
+    from mas.storage.store import MaildirStore
+
+mailboxes = typer.Typer(help="The mailboxes of a user.", no_args_is_help=True)
+quotas = typer.Typer(help="What a user's mail takes, and may take.", no_args_is_help=True)
+User = Annotated[str, typer.Argument(metavar="USER")]
+Mailbox = Annotated[str, typer.Argument(metavar="MAILBOX", help="As mail clients show it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(mailboxes, name="mailbox")
+    app.add_typer(quotas, name="quota")
+    app.command("expire")(expire)
+
+
+@mailboxes.command("list")
+def list_(context: typer.Context, user: User, json: Json = False) -> None:
+    """The mailboxes of a user."""
+    found = with_account(context, user, lambda account: account.list())
+    rows(
+        [
+            {
+                "name": info.name,
+                "selectable": info.selectable,
+                "subscribed": info.subscribed,
+                "special_use": " ".join(sorted(info.special_use)),
+                "id": info.mailbox_id,
+            }
+            for info in found
+        ],
+        as_json=json,
+    )
+
+
+@mailboxes.command()
+def status(
+    context: typer.Context,
+    user: User,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[MAILBOX]...", help="Else all of them.")] = None,
+    json: Json = False,
+) -> None:
+    """Messages, unseen ones, octets, and the numbers that clients go by."""
+
+    async def work(account: MaildirAccount) -> list[dict[str, Any]]:
+        from mas.errors import MailboxNotFound
+
+        wanted = [MailboxName(name) for name in names or ()]
+        wanted = wanted or [info.name for info in await account.list() if info.selectable]
+        shown = []
+        for name, found in zip(wanted, await account.status(wanted), strict=True):
+            if found is None:
+                raise MailboxNotFound(name)
+            shown.append(
+                {
+                    "name": name,
+                    "messages": found.messages,
+                    "unseen": found.unseen,
+                    "size": found.size,
+                    "uid_validity": found.uid_validity,
+                    "uid_next": found.uid_next,
+                    "highest_modseq": found.highest_modseq,
+                }
+            )
+        return shown
+
+    rows(with_account(context, user, work), as_json=json)
+
+
+@mailboxes.command()
+def create(
+    context: typer.Context,
+    user: User,
+    name: Mailbox,
+    subscribe: Annotated[bool, typer.Option("--subscribe", "-s", help="And subscribe to it.")] = False,
+) -> None:
+    """Make a mailbox, and those above it."""
+
+    async def work(account: MaildirAccount) -> None:
+        await account.create(MailboxName(name))
+        if subscribe:
+            await account.subscribe(MailboxName(name))
+
+    with_account(context, user, work)
+
+
+@mailboxes.command()
+def rename(context: typer.Context, user: User, old: Mailbox, new: Mailbox) -> None:
+    """Rename a mailbox and those below it; INBOX is emptied into the new one."""
+    with_account(context, user, lambda account: account.rename(MailboxName(old), MailboxName(new)))
+
+
+@mailboxes.command()
+def delete(context: typer.Context, user: User, name: Mailbox) -> None:
+    """Delete a mailbox with its messages."""
+    with_account(context, user, lambda account: account.delete(MailboxName(name)))
+
+
+@mailboxes.command()
+def subscribe(context: typer.Context, user: User, name: Mailbox) -> None:
+    """Have mail clients show a mailbox."""
+    with_account(context, user, lambda account: account.subscribe(MailboxName(name)))
+
+
+@mailboxes.command()
+def unsubscribe(context: typer.Context, user: User, name: Mailbox) -> None:
+    """Have mail clients hide a mailbox."""
+    with_account(context, user, lambda account: account.unsubscribe(MailboxName(name)))
+
+
+@quotas.callback()
+def _only_a_group() -> None:
+    """What a user's mail takes, and may take."""
+
+
+@quotas.command("get")
+def quota_get(context: typer.Context, user: User, json: Json = False) -> None:
+    """Octets and messages of each quota root; a limit of 0 is none."""
+    found = with_account(context, user, lambda account: account.quota())
+    rows(
+        [
+            {
+                "root": usage.name,
+                "octets": usage.storage,
+                "octets_limit": usage.storage_limit,
+                "messages": usage.messages,
+                "messages_limit": usage.messages_limit,
+            }
+            for usage in found
+        ],
+        as_json=json,
+    )
+
+
+def expire(
+    context: typer.Context,
+    user: Annotated[str, typer.Argument(metavar="[USER]", help="Else all users.")] = "",
+    json: Json = False,
+) -> None:
+    """Run autoexpunge now."""
+
+    async def work(accounts: Accounts, store: MaildirStore) -> dict[str, int]:
+        names = [user] if user else [name async for name in accounts.users()]
+        removed = {}
+        with _progress(len(names), quiet=json) as advance:
+            for name in names:
+                async with await store.open(await accounts.lookup(name, "mas")) as account:
+                    removed[name] = await account.expire()
+                advance()
+        return removed
+
+    removed = with_store(context, work)
+    if json:
+        print_json(removed)
+    else:
+        print(f"{sum(removed.values())} messages of {sum(map(bool, removed.values()))} users")
+
+
+@contextlib.contextmanager
+def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal's standard error, for work on more than one user; call what it gives after each."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    off = quiet or total < 2 or not sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=off) as bar:
+        task = bar.add_task("expire", total=total)
+        yield lambda: bar.advance(task)

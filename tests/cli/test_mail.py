@@ -1,0 +1,90 @@
+"""``mas mailbox``, ``quota``, ``expire``, ``deliver``, ``who`` and ``kick`` on a Maildir, as programs: root becomes the mail's owner."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import configure, run, run_program
+
+pytestmark = pytest.mark.e2e
+KIM = "kim@example.net"
+
+
+@pytest.fixture
+def config() -> Iterator[Path]:
+    """Where an unprivileged user can get at it, which pytest's own directories are not for root's."""
+    directory = Path(tempfile.mkdtemp(prefix="mas-test-"))
+    path = configure(
+        directory,
+        '[mail]\nuid = "nobody"\ngid = "nogroup"\n[quota]\nrules = ["*:storage=1G:messages=10"]\n'
+        '[[mailbox]]\nname = "Trash"\nauto = "create"\nautoexpunge_max_mails = 9\n',
+    )
+    path.chmod(0o644)
+    added = run("user", "add", KIM, "--create-table", "-s", "SSHA512", config=path, stdin="secret\n")
+    assert added.returncode == 0, added.stderr
+    for each in (directory, directory / "accounts.sqlite"):
+        each.chmod(0o777)
+    yield path
+    shutil.rmtree(directory)
+
+
+def ok(config: Path, *arguments: str, stdin: str = "") -> str:
+    done = run_program(*arguments, config=config, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def as_json(config: Path, *arguments: str) -> Any:
+    return json.loads(ok(config, *arguments, "--json"))
+
+
+def test_mailboxes_and_what_is_in_them(config: Path) -> None:
+    ok(config, "mailbox", "create", KIM, "Käse.Alt", "--subscribe")
+    ok(config, "mailbox", "rename", KIM, "Käse.Alt", "Käse.Neu")
+    found = {info["name"]: info for info in as_json(config, "mailbox", "list", KIM)}
+    assert {"INBOX", "Trash", "Käse.Neu"} <= set(found)
+    for subject in "one", "two", "three":
+        ok(config, "deliver", "-d", KIM, "-m", "Trash", stdin=f"Subject: {subject}\n\nx\n")
+    ok(config, "deliver", "-d", KIM, "-f", "lee@example.org", stdin="Subject: hello\n\nx\n")
+    (trash,) = as_json(config, "mailbox", "status", KIM, "Trash")
+    assert (trash["messages"], trash["uid_next"]) == (3, 4)
+    (quota,) = as_json(config, "quota", "get", KIM)
+    assert (quota["root"], quota["messages"], quota["octets_limit"]) == ("User quota", 4, 1 << 30)
+    config.write_text(config.read_text().replace("autoexpunge_max_mails = 9", "autoexpunge_max_mails = 1"))
+    assert as_json(config, "expire") == {KIM: 2}
+    assert ok(config, "expire", KIM) == "0 messages of 0 users\n"
+    inbox = next(line for line in ok(config, "mailbox", "status", KIM).splitlines() if line.startswith("INBOX"))
+    assert inbox.split()[1:3] == ["1", "1"]
+    if os.geteuid() == 0:
+        owners = {path.owner() for path in (config.parent / "mail").rglob("*")}
+        assert owners == {"nobody"}
+    done = run_program("mailbox", "delete", KIM, "Nothing", config=config)
+    assert (done.returncode, done.stderr) == (1, "mas: mailbox not found: Nothing\n")
+    assert run_program("mailbox", "list", "nobody@example.net", config=config).returncode == 1
+
+
+def test_delivery_fails_with_the_codes_of_sysexits(config: Path) -> None:
+    for arguments, code in (
+        (["-d", "nobody@example.net"], 67),
+        (["--nonsense"], 64),
+        (["-d", KIM, "-a", "<<"], 64),
+    ):
+        assert run_program("deliver", *arguments, config=config, stdin="Subject: x\n\nx\n").returncode == code, (
+            arguments
+        )
+    config.write_text("nonsense")
+    assert run_program("deliver", "-d", KIM, config=config, stdin="Subject: x\n\nx\n").returncode == 75
+
+
+def test_nobody_is_there_without_a_server(config: Path) -> None:
+    assert as_json(config, "who") == []
+    done = run("kick", KIM, config=config)
+    assert (done.returncode, done.stderr) == (1, f"mas: no session: {KIM}\n")
