@@ -221,6 +221,8 @@ key = "{directory}/key.pem"
 port = 0
 tls_port = {port}
 max_user_ip_connections = 20000
+[auth]
+socket = []
 [[lmtp.socket]]
 path = "{base}/lmtp.sock"
 mode = "0666"

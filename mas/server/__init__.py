@@ -10,6 +10,7 @@ from typing import Any
 
 from mas.config import Config, load
 from mas.errors import ConfigError
+from mas.server.preload import preload
 from mas.server.supervisor import Supervisor
 from mas.server.worker import Compose
 
@@ -19,7 +20,7 @@ def serve(config_path: Path) -> int:
     # Here, before any fork, so that all workers share the memory of the code; not above, where a test of the processes would pay for it.
     from mas.server.composition import compose
 
-    return run(lambda: load(config_path), compose)
+    return run(lambda: preload(load(config_path)), compose)
 
 
 def run(load_config: Callable[[], Config], compose: Compose, **settings: Any) -> int:
