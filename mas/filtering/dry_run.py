@@ -102,7 +102,7 @@ def describe(result: Result) -> list[str]:
 
 
 def _words(action: object) -> str:
-    values = {name: getattr(action, name) for name in action.__slots__}  # type: ignore[attr-defined]  # every action has slots
+    values = {name: getattr(action, name) for name in action.__slots__ if name != "edits"}  # type: ignore[attr-defined]  # every action has slots
     told = ", ".join(
         f"{name.replace('_', ' ')}: {value}" for name, value in values.items() if value not in (None, False, "", ())
     )

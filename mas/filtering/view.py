@@ -18,6 +18,11 @@ from mas.storage.mime.parts import BASE64, QUOTED_PRINTABLE, Part, unpack
 _MAX_ADDRESSES = 1000
 
 
+def _unfold(value: bytes) -> bytes:
+    """A field's value on one line; a fold before a tab is a space, as Pigeonhole's scripts have come to see it."""
+    return header.unfold(value.replace(b"\n\t", b"\n ")) if b"\n" in value else value.strip()
+
+
 class HeaderView:
     """A MessageView over a header block; ``block`` ends in its blank line."""
 
@@ -36,13 +41,13 @@ class HeaderView:
         found = self._decoded.get(name)
         if found is None:
             raw = self._by_name.get(name.encode("utf-8", "replace"), ())
-            found = self._decoded[name] = [header.decode_words(header.unfold(value)) for value in raw]
+            found = self._decoded[name] = [header.decode_words(_unfold(value)) for value in raw]
         return found
 
     def fields(self) -> Sequence[tuple[str, str]]:
         """As MessageView.fields."""
         return [
-            (name.decode("ascii", "replace"), header.decode_words(header.unfold(value)))
+            (name.decode("ascii", "replace"), header.decode_words(_unfold(value)))
             for name, value in header.fields(self.block)
         ]
 

@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class AddField:
+    """addheader [RFC5293 4]; ``last``: at the end of the header."""
+
+    name: str
+    value: str
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveField:
+    """deleteheader [RFC5293 5]: the field ``name`` number ``index`` (from 0, in order of the header as edited so far)."""
+
+    name: str
+    index: int
+
+
+HeaderEdit = AddField | RemoveField
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """File into the default mailbox. ``flags`` None: nothing said of flags."""
+    """File into the default mailbox. ``flags`` None: nothing said of flags. ``edits``: changes of the header that it is filed with."""
 
     flags: tuple[str, ...] | None = None
+    edits: tuple[HeaderEdit, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class FileInto:
-    """File into a mailbox; ``special_use`` or ``mailbox_id``, when given and found, win over the name [RFC8579 4] [RFC9042 5]."""
+    """File into a mailbox; ``special_use`` or ``mailbox_id``, when given and found, win over the name [RFC8579 4] [RFC9042 5].
+
+    ``edits``: the changes of the header until then: what follows the action does not change it [RFC5293 7]."""
 
     mailbox: str
     flags: tuple[str, ...] | None = None
     create: bool = False
     special_use: str = ""
     mailbox_id: str = ""
+    edits: tuple[HeaderEdit, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Send the message on to ``address`` (or to every address of a list). [RFC5228 4.2]"""
+    """Send the message, with these ``edits`` of its header, on to ``address`` (or to every address of a list). [RFC5228 4.2]"""
 
     address: str
     is_list: bool = False
+    edits: tuple[HeaderEdit, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +121,3 @@ class Report:
 
 
 Action = Keep | FileInto | Redirect | Reject | Vacation | Notify | Pipe | Report
-
-
-@dataclass(frozen=True, slots=True)
-class AddField:
-    """addheader [RFC5293 4]; ``last``: at the end of the header."""
-
-    name: str
-    value: str
-    last: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveField:
-    """deleteheader [RFC5293 5]: the field ``name`` number ``index`` (from 0, in order of the header as edited so far)."""
-
-    name: str
-    index: int
-
-
-HeaderEdit = AddField | RemoveField

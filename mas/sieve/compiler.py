@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from mas.sieve import strings
 from mas.sieve.definition import BlockUse, Definition, Kind, Parameter, Registry, Role, TagRule, Tests
@@ -21,6 +22,9 @@ from mas.sieve.parser import parse
 from mas.sieve.program import Call, Program, Template, Text, Value
 from mas.sieve.source import Problem, RunError, ScriptError, Source
 from mas.sieve.syntax import Argument, Node, Number, Strings, Tag
+
+if TYPE_CHECKING:
+    from mas.sieve.interpreter import Run
 
 _CHAIN = frozenset({"if", "elsif", "else"})
 
@@ -45,9 +49,22 @@ def compile_script(script: bytes, registry: Registry, limits: Limits | None = No
     return Program(name, tuple(calls), frozenset(checker.required), tuple(checker.warnings))
 
 
+def run_unknown(run: Run, call: Call) -> None:
+    """What no extension of this registry knows, in a script that requires ``ihave``."""
+    raise RunError(f"unknown {call.definition.role.value} {call.definition.name!r}", call.line)
+
+
+def unknown(name: str, role: Role) -> Definition:
+    """A definition for a word that is known to nobody here."""
+    return Definition(name, role, run_unknown)
+
+
 @dataclass(slots=True)
 class Checker:
-    """Binds the tree of one script. Checks of definitions get it to note problems and to ask what is required."""
+    """Binds the tree of one script. Checks of definitions get it to note problems and to ask what is required.
+
+    enclosing: the commands in whose blocks the call at hand stands, the innermost last (``if`` is none).
+    """
 
     source: Source
     registry: Registry
@@ -55,7 +72,9 @@ class Checker:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     required: set[str] = field(default_factory=set)
+    enclosing: list[Call] = field(default_factory=list)
     _needs: set[str] = field(default_factory=set)
+    _bound: int = 0
 
     def note(self, offset: int, text: str) -> None:
         """A mistake at a place."""
@@ -156,6 +175,10 @@ class Checker:
                 known = [name for kind, name in self.registry.definitions if kind is role]
                 near = get_close_matches(node.name, known, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
+                if "ihave" in self.required:
+                    # It may belong to an extension that ihave will not find: an error when it is reached [RFC5463 4].
+                    self.warn(node.offset, f"unknown {role.value} {node.name!r}{hint}")
+                    return unknown(node.name, role)
                 self.note(node.offset, f"unknown {role.value} {node.name!r}{hint}")
             return None
         for definition in found:
@@ -167,6 +190,11 @@ class Checker:
         return found[0]
 
     def bind(self, node: Node, role: Role) -> Call | None:
+        self._bound += 1
+        if self._bound > self.limits.max_commands:
+            if self._bound == self.limits.max_commands + 1:
+                self.note(node.offset, f"script has more than {self.limits.max_commands} commands and tests")
+            return None
         outer, self._needs = self._needs, set()
         definition = self.definition(node, role)
         if definition is None:
@@ -176,6 +204,9 @@ class Checker:
             self._needs = outer
             return None
         call = Call(definition, self.source.place(node.offset)[0], node.offset)
+        if definition.handler is run_unknown:
+            self._needs = outer
+            return call
         before = len(self.problems)
         self.arguments(node, definition, call)
         self.shape(node, definition)
@@ -186,7 +217,10 @@ class Checker:
         call.needs = frozenset(self._needs)
         self._needs = outer
         call.tests = [test for test in (self.bind(test, Role.TEST) for test in node.tests) if test is not None]
-        call.block = self.commands(node.block or ())
+        if node.block:
+            self.enclosing.append(call)
+            call.block = self.commands(node.block)
+            self.enclosing.pop()
         return call
 
     def shape(self, node: Node, definition: Definition) -> None:

@@ -5,10 +5,12 @@ sends the answer), what it decides it writes down as actions. A handler that ask
 generator, and its caller delegates. So a script without questions costs no more than its calls.
 
 Several scripts run in a row as Pigeonhole runs them: before, personal, after. The next one runs only while a keep is in effect, implicit
-or explicit; the keep of an earlier script is not an action yet but that permission. When a script fails, what it and those before it
-decided stays, the message is kept, and the error is in the result [RFC5228 2.10.6].
+or explicit; the keep of an earlier script is not an action yet but that permission. When a script fails, what it decided and its edits are
+forgotten, what those before it decided stays, the message is kept, and the error is in the result [RFC5228 2.10.6] [RFC5293 7]. An
+exception that no handler should raise counts as such an error: a mistake of ours must not keep mail from its mailbox.
 
-Limits are read at run time. Time is the caller's: ``cpu_clock`` gives seconds of processor time, looked at once in a while.
+Limits are read at run time. Time is the caller's: ``cpu_clock`` gives seconds of processor time, looked at once in a while; where one
+step can be long (a search in a large body) the step itself looks, by ``tick``.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Result:
 
     keep: the message is (also) kept in the default mailbox; keep_flags are its flags (None: nothing said).
     edits: changes of the header, in order. to_record: ids that the caller records when the delivery has succeeded.
-    error: the run-time error that ended a script; ``keep`` is true then. debug: lines of debug_log.
+    error: the run-time error that ended a script; ``keep`` is true then. bug: the exception behind it when it was none of the script's.
+    debug: lines of debug_log. replaced: the message that a program made of this one.
     """
 
     actions: list[Action] = field(default_factory=list)
@@ -54,6 +57,7 @@ class Result:
     to_record: list[SeenBefore] = field(default_factory=list)
     error: RunError | None = None
     error_script: str = ""
+    bug: Exception | None = None
     debug: list[str] = field(default_factory=list)
     trace: list[TraceLine] = field(default_factory=list)
     replaced: Any = None
@@ -133,15 +137,21 @@ class Run:
                 break
             self._fresh(program)
             result.keep = False
+            before = (list(result.actions), list(result.edits), list(result.to_record), result.replaced)
             try:
                 yield from self.block(program.calls)
             except (StopScript, LeaveScript, LeaveLoop):
                 pass
-            except RunError as error:
+            except Exception as error:
+                if not isinstance(error, RunError):
+                    result.bug = error
+                    error = RunError(f"internal error ({type(error).__name__})")
                 result.error = error if error.line else RunError(error.text, self.line)
                 result.error_script = self.program.name
+                result.actions, result.edits, result.to_record, result.replaced = before
                 result.keep = True
-                break
+                result.keep_flags = None
+                return result
             result.keep = self.keep_implicit
         for keep in [action for action in result.actions if isinstance(action, Keep)]:
             result.actions.remove(keep)
@@ -208,13 +218,15 @@ class Run:
         if self._steps % _STEPS_BETWEEN_CLOCKS == 0:
             if self._steps > self.limits.max_steps:
                 raise RunError(f"script takes more than {self.limits.max_steps} steps", call.line)
-            if self._clock and self.limits.cpu_seconds and self._clock() - self._started > self.limits.cpu_seconds:
-                raise RunError(
-                    f"script takes more than {self.limits.cpu_seconds:g} seconds of processor time", call.line
-                )
+            self.tick()
         if call.needs and not call.needs <= self.enabled:
             missing = ", ".join(sorted(call.needs - self.enabled))
             raise RunError(f"{call.definition.name} needs extension {missing}, which no ihave has found", call.line)
+
+    def tick(self) -> None:
+        """Look at the clock. Raises RunError."""
+        if self._clock and self.limits.cpu_seconds and self._clock() - self._started > self.limits.cpu_seconds:
+            raise RunError(f"script takes more than {self.limits.cpu_seconds:g} seconds of processor time", self.line)
 
     # Values
 
@@ -293,7 +305,7 @@ class Run:
                 if type(other) is type(action) and replace(other, flags=None) == replace(action, flags=None):
                     # Filed there already: once is enough, with the flags said last.
                     if action.flags is not None:
-                        actions[at] = action
+                        actions[at] = replace(action, edits=other.edits)
                     return
         elif action in actions:
             return
@@ -302,6 +314,8 @@ class Run:
             raise RunError(f"more than {self.limits.max_actions} actions", self.line)
         if isinstance(action, Redirect) and sum(isinstance(a, Redirect) for a in actions) >= self.limits.max_redirects:
             raise RunError(f"more than {self.limits.max_redirects} redirects", self.line)
+        if self.result.edits and isinstance(action, FileInto | Keep | Redirect):
+            action = replace(action, edits=tuple(self.result.edits))
         actions.append(action)
         if self.tracing:
             self.note(f"action {action}")

@@ -72,13 +72,18 @@ _PUNCTUATION = {
 _QUANTIFIER = {"": 0, "k": 10, "m": 20, "g": 30}
 MAX_NUMBER = (1 << 63) - 1
 _MAX_DIGITS = 19
+_MAX_ERRORS = 1000
 
 
 def tokenize(text: str, limits: Limits) -> list[Lexeme]:
     """All tokens of a script, the last one END. One pass: linear in the length of the text."""
     found: list[Lexeme] = []
     at, end = 0, len(text)
-    while at < end:
+    # What holds nothing but mistakes is not read to its end.
+    errors = _MAX_ERRORS
+    while at < end and errors:
+        if found and found[-1].kind is Token.ERROR:
+            errors -= 1
         char = text[at]
         if char in " \t\r\n#":
             match = _SPACE.match(text, at)

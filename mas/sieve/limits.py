@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """max_actions: 0 = none; max_redirects: 0 = redirect is refused; cpu_seconds: 0 = none."""
+    """max_commands: commands and tests of one script.
+
+    max_actions: 0 = none; max_redirects: 0 = redirect is refused; cpu_seconds: 0 = none.
+    """
 
     max_script_size: int = 1 << 20
     max_errors: int = 5
     max_string: int = 1 << 20
     max_nesting: int = 32
+    max_commands: int = 100_000
     max_actions: int = 32
     max_redirects: int = 4
     cpu_seconds: float = 30.0

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 _ASCII_FOLD = str.maketrans({chr(c): chr(c + 32) for c in range(65, 91)})
 _NUMBER = re.compile(r"[0-9]+")
 _ASCII_NUMBER_LIMIT = 1000
+_ASCII_UPPER = str.maketrans({chr(c): chr(c - 32) for c in range(97, 123)})
+_TRIES_BETWEEN_TICKS = 4096
 
 
 def octet(text: str) -> str:
@@ -27,10 +29,11 @@ def ascii_casemap(text: str) -> str:
 
 
 def unicode_casemap(text: str) -> str:
-    """i;unicode-casemap [RFC5051 2]: titlecase of each character, then compatibility decomposition."""
+    """i;unicode-casemap [RFC5051 2]: titlecase of each character where that is one character, then compatibility decomposition."""
     if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKD", text.casefold()).casefold()
+        return text.upper()
+    titled = "".join([title if len(title := char.title()) == 1 else char for char in text])
+    return unicodedata.normalize("NFKD", titled)
 
 
 FOLDS: dict[str, Callable[[str], str]] = {
@@ -38,7 +41,11 @@ FOLDS: dict[str, Callable[[str], str]] = {
     "i;ascii-casemap": ascii_casemap,
     "i;unicode-casemap": unicode_casemap,
 }
+# The order of i;ascii-casemap is that of capitals: "_" stands behind "a" [RFC4790 9.2.1]. To find, either case will do.
+_ORDERS: dict[str, Callable[[str], str]] = {**FOLDS, "i;ascii-casemap": lambda text: text.translate(_ASCII_UPPER)}
 NUMERIC = "i;ascii-numeric"
+Tick = Callable[[], None]
+"""Called once in a while during long work; raises when the time is used up."""
 
 
 def numeric(text: str) -> int | None:
@@ -65,7 +72,7 @@ def compare(comparator: str, left: str, right: str) -> int:
         if a is None or b is None:
             return (a is None) - (b is None)
         return (a > b) - (a < b)
-    fold = FOLDS[comparator]
+    fold = _ORDERS[comparator]
     x, y = fold(left), fold(right)
     return (x > y) - (x < y)
 
@@ -105,7 +112,7 @@ class Glob:
         pieces.append(tuple(piece))
         return Glob(tuple(pieces))
 
-    def match(self, folded: str) -> list[tuple[int, int]] | None:
+    def match(self, folded: str, tick: Tick | None = None) -> list[tuple[int, int]] | None:
         """The spans of the wildcards in the folded text, or None when it does not match. A text matches as a whole."""
         spans: list[tuple[int, int]] = []
         first, *rest = self.pieces
@@ -117,7 +124,7 @@ class Glob:
         for piece in rest[:-1]:
             start = at
             found: list[tuple[int, int]] = []
-            begin, at = _seek(piece, folded, at, found)
+            begin, at = _seek(piece, folded, at, found, tick)
             if at < 0:
                 return None
             spans.append((start, begin))
@@ -149,7 +156,9 @@ def _fits(piece: Sequence[str | None], text: str, at: int, spans: list[tuple[int
     return at
 
 
-def _seek(piece: Sequence[str | None], text: str, at: int, spans: list[tuple[int, int]]) -> tuple[int, int]:
+def _seek(
+    piece: Sequence[str | None], text: str, at: int, spans: list[tuple[int, int]], tick: Tick | None
+) -> tuple[int, int]:
     """The leftmost place of ``piece`` from ``at`` on: (begin, end), or (-1, -1)."""
     lead = 0
     anchor: str | None = None
@@ -158,7 +167,13 @@ def _seek(piece: Sequence[str | None], text: str, at: int, spans: list[tuple[int
             anchor = part
             break
         lead += 1
+    # Tries cost what their piece has parts.
+    tries = 0
     while True:
+        tries += len(piece)
+        if tick is not None and tries > _TRIES_BETWEEN_TICKS:
+            tries = 0
+            tick()
         if anchor is None:
             begin = at
         else:
@@ -204,7 +219,7 @@ class Matcher:
             return [Glob.of(text, self.fold) for text in texts]
         return [self.fold(text) for text in texts]
 
-    def find(self, value: str, keys: Sequence[object]) -> tuple[str, ...] | None:
+    def find(self, value: str, keys: Sequence[object], tick: Tick | None = None) -> tuple[str, ...] | None:
         """Whether one of the prepared keys matches the value: the match values (whole, then wildcards or groups; empty where the match
         type has none), or None."""
         kind = self.kind
@@ -217,11 +232,13 @@ class Matcher:
             for key in keys:
                 if key in folded:  # type: ignore[operator]  # prepared for this kind: text
                     return ()
+                if tick is not None:
+                    tick()
             return None
         if kind == "matches":
             folded = self.fold(value)
             for key in keys:
-                spans = key.match(folded)  # type: ignore[attr-defined]  # prepared for this kind: Glob
+                spans = key.match(folded, tick)  # type: ignore[attr-defined]  # prepared for this kind: Glob
                 if spans is not None:
                     # A fold that changes the length (decomposition) makes spans of the folded text: the variables get that text then.
                     source = value if len(value) == len(folded) else folded

@@ -24,6 +24,8 @@ ADDRESS_TAGS = (
     TagRule("domain", group="address-part"),
 )
 _SHOWN = 60
+_LONG = 16384
+"""From this length of a value on, the clock is looked at while it is searched."""
 
 
 def match(run: Run, call: Call, values: Sequence[str], what: str = "") -> Any:
@@ -43,7 +45,7 @@ def match(run: Run, call: Call, values: Sequence[str], what: str = "") -> Any:
     if matcher.kind == "list":
         return _ask_lists(run, call, values, tuple(str(key) for key in keys))
     for value in values:
-        groups = matcher.find(value, keys)
+        groups = matcher.find(value, keys, run.tick if len(value) > _LONG else None)
         if groups is not None:
             if groups:
                 run.match_values = groups[: run.limits.max_match_values + 1]
@@ -76,7 +78,7 @@ def address_part(run: Run, part: str, address: str) -> str | None:
         return local
     if part == "domain":
         return domain if at else None
-    user, delimiter, detail = local.partition(run.transaction.delimiter)
+    cuts = [cut for char in run.transaction.delimiter if (cut := local.find(char)) >= 0]
     if part == "user":
-        return user
-    return detail if delimiter else None
+        return local[: min(cuts)] if cuts else local
+    return local[min(cuts) + 1 :] if cuts else None

@@ -49,7 +49,8 @@ class MessageView(Protocol):
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """The SMTP envelope as it reached us. ``recipient`` is the final address, with its detail; ``original_recipient`` the one before
-    aliases (ORCPT). ``own_addresses``: further addresses of the user. ``sender`` is empty for the null reverse path."""
+    aliases (ORCPT). ``own_addresses``: further addresses of the user. ``sender`` is empty for the null reverse path. ``delimiter``: the
+    characters that may begin a detail [RFC5233 1]."""
 
     sender: str
     recipient: str

@@ -71,9 +71,8 @@ def template(text: str, limits: Limits) -> Template | str:
 def reference(name: str, limits: Limits) -> Callable[[Run], str]:
     """The function that gives a variable's value in a run."""
     if name.isdigit():
+        # One that no match can have set is the empty string [RFC5229 3.2].
         number = int(name[:9])
-        if number > limits.max_match_values:
-            raise ValueError(f"match value ${{{name}}} is above the limit of {limits.max_match_values}")
         return lambda run: run.match_values[number] if number < len(run.match_values) else ""
     namespace, dot, rest = name.lower().partition(".")
     if not dot:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mas.sieve.actions import FileInto, Reject, Vacation
-from tests.sieve.support import run_script
+from mas.sieve.actions import FileInto, Redirect, Vacation
+from tests.sieve.support import TextMessage, run_script
 
 FILED = [
     ('if header :contains "subject" "MÄRZ" { fileinto "no"; }', None),
@@ -66,9 +66,34 @@ def test_filed(script: str, mailbox: str | None) -> None:
 
 def test_reject_and_keep_conflict() -> None:
     result = run_script('require "reject"; reject "no";\nkeep;')
-    assert result.actions == [Reject("no")]
+    assert result.actions == []
     assert result.keep
     assert str(result.error) == "line 2: keep cannot be used with reject"
+
+
+def test_of_a_failing_script_nothing_remains_but_the_keep() -> None:
+    before = 'require ["fileinto", "copy", "editheader"]; fileinto :copy "before"; addheader "X-A" "1";'
+    result = run_script(before, REQUIRE + 'setflag "a"; fileinto "b"; addheader "X-B" "2"; keep; error "sorry";')
+    assert result.actions == [FileInto("before")]
+    assert [edit.name for edit in result.edits] == ["X-A"]
+    assert (result.keep, result.keep_flags, str(result.error)) == (True, None, "line 2: sorry")
+
+
+def test_a_mistake_of_a_handler_fails_the_script_and_keeps_the_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TextMessage, "header", lambda self, name: 1 // 0)
+    result = run_script('require "fileinto"; fileinto "a"; if header "a" "b" { keep; }')
+    assert isinstance(result.bug, ZeroDivisionError)
+    assert (result.actions, result.keep) == ([], True)
+    assert "internal error (ZeroDivisionError)" in str(result.error)
+
+
+def test_an_action_keeps_the_header_of_its_moment() -> None:
+    result = run_script(
+        REQUIRE + 'fileinto "0"; addheader "A" "1"; redirect "a@example.net"; addheader "B" "2"; fileinto "2"; keep;'
+    )
+    assert [len(action.edits) for action in result.actions if isinstance(action, FileInto | Redirect)] == [0, 1, 2]
+    assert result.keep
+    assert len(result.edits) == 2
 
 
 def test_next_script_runs_only_while_keep_is_in_effect() -> None:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def leaves(part: PartView) -> Iterator[PartView]:
-    """All parts that hold content, in order; multiparts themselves hold none."""
+    """All parts that hold content, in order; multiparts and messages hold parts."""
     pending = [part]
     while pending:
         part = pending.pop()
-        if part.children and part.content_type.startswith("multipart/"):
+        if part.children:
             pending.extend(reversed(part.children))
         else:
             yield part

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Extension, Kind, Parameter, Role, TagRule, test
-from mas.sieve.extensions.base import check_field_name, indexed
+from mas.sieve.extensions.base import indexed, warn_field_name
 from mas.sieve.matching import MATCH_TAGS, match
 from mas.sieve.program import Call
 
@@ -139,7 +139,7 @@ def run_currentdate(run: Run, call: Call) -> Any:
 
 def _check_part(checker: Checker, text: str, offset: int) -> None:
     if text.lower() not in PARTS:
-        checker.note(offset, f"unknown date part {text!r}: {', '.join(sorted(PARTS))}")
+        checker.warn(offset, f"unknown date part {text!r}: {', '.join(sorted(PARTS))}")
 
 
 def _check_zone(checker: Checker, text: str, offset: int) -> None:
@@ -157,7 +157,7 @@ DATE = Extension(
         test(
             "date",
             run_date,
-            Parameter("header-name", Kind.STRING, check=check_field_name),
+            Parameter("header-name", Kind.STRING, check=warn_field_name),
             _PART,
             _KEYS,
             tags=(*MATCH_TAGS, _ZONE_TAG, TagRule("originalzone", group="zone")),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Asking, Extension, Kind, TagRule, test
-from mas.sieve.extensions.base import check_field_name
+from mas.sieve.extensions.base import warn_field_name
 from mas.sieve.program import Call
 from mas.sieve.questions import SeenBefore
 
@@ -54,7 +54,7 @@ DUPLICATE = Extension(
             run_duplicate,
             tags=(
                 TagRule("handle", Kind.STRING),
-                TagRule("header", Kind.STRING, check=check_field_name),
+                TagRule("header", Kind.STRING, check=warn_field_name),
                 TagRule("uniqueid", Kind.STRING),
                 TagRule("seconds", Kind.NUMBER),
                 TagRule("last"),

@@ -50,6 +50,14 @@ def run_break(run: Run, call: Call) -> None:
     raise LeaveLoop(run.tagged(call, "name") or "")
 
 
+def _check_break(checker: Checker, call: Call) -> None:
+    """break stands in a foreverypart, the one of its name when it has one [RFC5703 3.2]."""
+    name = call.values.get("name")
+    loops = [outer for outer in checker.enclosing if outer.definition.name == "foreverypart"]
+    if not any(name in (None, loop.values.get("name")) for loop in loops):
+        checker.note(call.offset, f"break is not inside a foreverypart{f' named {name!r}' if name else ''}")
+
+
 def run_mime_header(run: Run, call: Call) -> Asking:
     """header, address and exists with ``:mime`` [RFC5703 4]"""
     part = run.part if run.part is not None else (yield from run.body())
@@ -153,7 +161,13 @@ FOREVERYPART = Extension(
             block=BlockUse.REQUIRED,
             needs="foreverypart",
         ),
-        command("break", run_break, tags=(TagRule("name", Kind.STRING, constant=True),), needs="foreverypart"),
+        command(
+            "break",
+            run_break,
+            tags=(TagRule("name", Kind.STRING, constant=True),),
+            needs="foreverypart",
+            check=_check_break,
+        ),
     ),
 )
 EXTRACTTEXT = Extension(

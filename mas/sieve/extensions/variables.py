@@ -6,7 +6,7 @@ Names are kept in lower case. A name that ``global`` has declared [RFC6609 3.4.1
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mas.sieve.compiler import Checker
@@ -75,8 +75,8 @@ def run_set(run: Run, call: Call) -> None:
 
 
 def run_string(run: Run, call: Call) -> Any:
-    """string [RFC5229 5]; with ``:count`` empty strings do not count."""
-    values = [value.strip() for value in run.arguments(call, "source")]
+    """string [RFC5229 5]: white space counts; with ``:count`` empty strings do not."""
+    values: Sequence[str] = run.arguments(call, "source")
     matcher = call.matcher
     if matcher is not None and matcher.kind == "count":
         values = [value for value in values if value]
