@@ -112,12 +112,11 @@ class Select(Command):
 class Create(Command):
     """[RFC9051 6.3.4] ``special_use`` as in ``CREATE x (USE (\\Junk))`` [RFC6154 3], spelt as registered.
 
-    ``trailing_separator``: the client declared that it will create names under this one; the name is without it.
+    A separator at the end (the client will create names under this one [RFC9051 6.3.4]) is still there: only the account knows it.
     """
 
     mailbox: MailboxName
     special_use: tuple[str, ...] = ()
-    trailing_separator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ class Unsubscribe(Command):
 
 
 class StatusItem(enum.Enum):
-    """status-att  [RFC9051 9] [RFC7162 7] [RFC9208 7] [RFC8438 3] [RFC8474 4.3] [RFC7889 4]; RECENT [RFC3501 9]."""
+    """status-att  [RFC9051 9] [RFC7162 7] [RFC9208 7] [RFC8438 3] [RFC8474 4.3] [RFC7889 3.1]; RECENT [RFC3501 9]."""
 
     MESSAGES = b"MESSAGES"
     RECENT = b"RECENT"

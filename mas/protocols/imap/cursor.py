@@ -14,8 +14,6 @@ import re
 from mas.errors import MasError
 from mas.protocols.imap import abnf
 
-_SP = re.compile(rb" *")
-
 
 class ParseError(MasError):
     """The text fits no rule of the grammar (BAD), or is well-formed and can never be meant (NO, with ``code``)."""
@@ -65,18 +63,18 @@ class Cursor:
 
     def sp(self) -> None:
         """SP.  Deviation: one or more, as Dovecot takes them (hand-written clients)."""
-        start = self.place
-        found = _SP.match(self.text, start)
-        if found is None or found.end() == start:
-            raise ParseError("Missing argument" if start == len(self.text) else "Missing space")
-        self.place = found.end()
+        if not self.maybe_sp():
+            raise ParseError("Missing argument" if self.place == len(self.text) else "Missing space")
 
     def maybe_sp(self) -> bool:
         """SP, if there is one."""
-        found = _SP.match(self.text, self.place)
-        if found is None or found.end() == self.place:
+        text, place = self.text, self.place
+        if text[place : place + 1] != b" ":
             return False
-        self.place = found.end()
+        place += 1
+        while text[place : place + 1] == b" ":
+            place += 1
+        self.place = place
         return True
 
     def maybe(self, token: bytes) -> bool:

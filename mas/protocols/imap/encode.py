@@ -154,14 +154,14 @@ def encode_list(data: ListData, utf8: bool, keyword: bytes = b"LIST") -> bytes:
 
 
 def encode_namespace(separator: str) -> bytes:
-    """``namespace-response``: one personal namespace without a prefix, no others.  [RFC9051 7.3.3] [RFC2342 5]"""
+    """``namespace-response``: one personal namespace without a prefix, no others.  [RFC9051 7.3.2] [RFC2342 5]"""
     return b'* NAMESPACE (("" %s)) NIL NIL\r\n' % _separator(separator)
 
 
 def encode_status(mailbox: bytes, values: Iterable[tuple[StatusItem, int | str | None]]) -> bytes:
-    """``"STATUS" SP mailbox SP "(" [status-att-list] ")"``  [RFC9051 7.3.4]
+    """``"STATUS" SP mailbox SP "(" [status-att-list] ")"``  [RFC9051 7.3.3]
 
-    ``mailbox`` as ``astring`` gave it. Numbers; a string for MAILBOXID [RFC8474 4.3]; None for APPENDLIMIT without a limit [RFC7889 4].
+    ``mailbox`` as ``astring`` gave it. Numbers; a string for MAILBOXID [RFC8474 4.3]; None for APPENDLIMIT without a limit [RFC7889 3.1].
     """
     parts = []
     for item, value in values:
@@ -175,7 +175,7 @@ def encode_status(mailbox: bytes, values: Iterable[tuple[StatusItem, int | str |
 def encode_search(numbers: Sequence[int], modseq: int | None = None, keyword: bytes = b"SEARCH") -> bytes:
     """``"SEARCH" [1*(SP nz-number) [SP "(" "MODSEQ" SP mod-sequence-value ")"]]``  [RFC3501 7.2.5] [RFC7162 7]
 
-    No MODSEQ on an empty result: the ABNF has none. ``keyword`` SORT has the same form [RFC5256 6].
+    No MODSEQ on an empty result: the ABNF has none. ``keyword`` SORT has the same form [RFC5256 5].
     """
     if not numbers:
         return b"* " + keyword + b"\r\n"

@@ -10,6 +10,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mas.protocols.framing import announced_literal
 from mas.protocols.imap import abnf, commands
@@ -24,7 +25,7 @@ from mas.protocols.imap.arguments import (
 from mas.protocols.imap.cursor import Cursor, ParseError
 from mas.protocols.imap.events import LiteralOffered, State
 from mas.protocols.imap.mailbox_name import parse_mailbox_name
-from mas.protocols.imap.parse_fetch import parse_fetch, parse_store
+from mas.protocols.imap.parse_fetch import CACHED_LENGTH, parse_fetch, parse_store
 from mas.protocols.imap.parse_list import parse_list, parse_lsub, parse_xlist
 from mas.protocols.imap.parse_search import parse_search
 from mas.storage.model import Flags, MailboxName
@@ -217,11 +218,8 @@ def parse_create(cursor: Cursor, tag: bytes) -> commands.Create:
                 cursor.maybe_sp()
             cursor.maybe_sp()
     cursor.end()
-    # Which character separates levels is the account's to say; "/" and "." are the two there are
-    trailing = len(name) > 1 and name[-1:] in (b"/", b".")
-    return commands.Create(
-        tag, parse_mailbox_name(name, cursor.utf8, cursor.max_mailbox_name), tuple(dict.fromkeys(uses)), trailing
-    )
+    mailbox = parse_mailbox_name(name, cursor.utf8, cursor.max_mailbox_name)
+    return commands.Create(tag, mailbox, tuple(dict.fromkeys(uses)))
 
 
 def _mailbox_command(make: Callable[[bytes, MailboxName], commands.Command]) -> Parser:
@@ -248,9 +246,20 @@ def parse_status(cursor: Cursor, tag: bytes) -> commands.Status:
     """``status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")"``"""
     mailbox = parse_mailbox(cursor)
     cursor.sp()
+    rest = cursor.rest()
+    # Clients ask for the same items all day: parsed once, when they are short enough to be kept
+    items = _cached_status_items(rest) if len(rest) <= CACHED_LENGTH else _whole_status_items(rest)
+    return commands.Status(tag, mailbox, items)
+
+
+def _whole_status_items(rest: bytes) -> tuple[commands.StatusItem, ...]:
+    cursor = Cursor(rest)
     items = parse_status_items(cursor)
     cursor.end()
-    return commands.Status(tag, mailbox, items)
+    return items
+
+
+_cached_status_items = lru_cache(maxsize=256)(_whole_status_items)
 
 
 def parse_getquota(cursor: Cursor, tag: bytes) -> commands.GetQuota:

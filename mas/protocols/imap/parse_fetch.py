@@ -127,7 +127,7 @@ def _parse_fetch_att(cursor: Cursor) -> FetchAtt:
                 "BODY" section [partial] / "BODY.PEEK" section [partial] /
                 "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary
     fetch-att =/ "RFC822" [".HEADER" / ".TEXT"]                                      ; [RFC3501 9]
-    fetch-att =/ "MODSEQ" / "SAVEDATE" / "EMAILID" / "THREADID"                      ; [RFC7162 7] [RFC8514 4.3] [RFC8474 7]
+    fetch-att =/ "MODSEQ" / "SAVEDATE" / "EMAILID" / "THREADID"                      ; [RFC7162 7] [RFC8514 4.2] [RFC8474 7]
     """
     name = cursor.token(_ITEM, "fetch item").upper()
     if cursor.peek() == b"[":

@@ -1,4 +1,4 @@
-"""The search program of SEARCH and UID SEARCH.  [RFC9051 6.4.4] [RFC5032] [RFC7162 3.1.5] [RFC8474 6] [RFC8514 4.2]
+"""The search program of SEARCH and UID SEARCH.  [RFC9051 6.4.4] [RFC5032] [RFC7162 3.1.5] [RFC8474 6] [RFC8514 4.3]
 
 Keys become ``mas.storage.query`` leaves at once; sequence numbers, uids, ``$`` and RECENT stay nodes of ``commands`` that the session turns
 into uids. Texts are decoded here, by the CHARSET of the command, so that nothing behind this module knows a charset.

@@ -28,7 +28,7 @@ class Condition(enum.Enum):
     BYE = b"BYE"
 
 
-# Codes without an argument  [RFC9051 7.1] [RFC5530 3] [RFC7162 7] [RFC9208 4.3.2]
+# Codes without an argument  [RFC9051 7.1] [RFC5530 3] [RFC7162 7] [RFC9208 4.3.1]
 
 ALERT = Code(b"ALERT")
 ALREADYEXISTS = Code(b"ALREADYEXISTS")

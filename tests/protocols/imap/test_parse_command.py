@@ -79,7 +79,7 @@ AFTER: list[tuple[bytes, Command]] = [
         commands.Select(T, X, qresync=Qresync(1, 2, None, (numbers((1, 1)), numbers((2, 2))))),
     ),
     (b"a CREATE x", commands.Create(T, X)),
-    (b"a CREATE x/", commands.Create(T, MailboxName("x/"), trailing_separator=True)),
+    (b"a CREATE x/", commands.Create(T, MailboxName("x/"))),
     (b"a CREATE x (USE (\\junk \\Sent))", commands.Create(T, X, ("\\Junk", "\\Sent"))),
     (b"a DELETE x", commands.Delete(T, X)),
     (b"a RENAME x inbox", commands.Rename(T, X, INBOX)),
