@@ -19,7 +19,6 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mas.variables": (),
     "mas.config": ("mas.errors", "mas.quota_rules", "mas.variables", "mas.config"),
     "mas.logs": ("mas.errors", "mas.config"),
-    "mas.preload": ("mas.config",),
     "mas.storage": ("mas.errors", "mas.user", "mas.config", "mas.quota_rules", "mas.variables", "mas.storage"),
     "mas.storage.mime": ("mas.errors", "mas.storage.mime"),
     "mas.storage.model": (),

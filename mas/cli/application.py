@@ -12,6 +12,7 @@ MODULES = {
     "auth": "mas.cli.auth",
     "config": "mas.cli.config",
     "deliver": "mas.cli.deliver",
+    "demo": "mas.cli.demo",
     "expire": "mas.cli.mailbox",
     "kick": "mas.cli.sessions",
     "mailbox": "mas.cli.mailbox",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+import mas
 from mas.cli import Settings
 from mas.config import Config
 
@@ -55,11 +57,12 @@ def with_store(context: typer.Context, work: Callable[[Accounts, MaildirStore], 
 def give_up_root(config: Config) -> None:
     """Become ``mail.uid`` and ``mail.gid``, as the workers do, when started as root. Raises ConfigError when they are nobody."""
     if os.geteuid() == 0:
-        from mas.preload import preload
-        from mas.server.privileges import drop
+        from mas.server.preload import preload
+        from mas.server.privileges import drop, reachable
         from mas.server.supervisor import workers_account
 
         uid, gid = workers_account(config)
-        preload(config, uid, gid)
+        if not all(reachable(Path(code), uid, gid) for code in (os.__file__, mas.__file__)):
+            preload(config)
         drop(uid, gid)
         os.umask(0o077)

@@ -10,6 +10,8 @@ import os
 import pwd
 import resource
 import signal
+import stat
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -45,3 +47,18 @@ def raise_file_limit() -> None:
     """As many file descriptors as the hard limit grants: connections need them."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def reachable(path: Path, uid: int, gid: int) -> bool:
+    """Whether user and group may enter every directory above ``path``, and read ``path``. Access lists are not looked at."""
+    for place in (path, *path.parents):
+        status = os.stat(place)
+        if status.st_uid == uid:
+            bit = stat.S_IRUSR if place == path else stat.S_IXUSR
+        elif status.st_gid == gid:
+            bit = stat.S_IRGRP if place == path else stat.S_IXGRP
+        else:
+            bit = stat.S_IROTH if place == path else stat.S_IXOTH
+        if not status.st_mode & bit:
+            return False
+    return True
