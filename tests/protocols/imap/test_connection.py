@@ -345,3 +345,23 @@ def test_long_line_octet_by_octet() -> None:
     driver.feed(b"\r\n")
     assert isinstance(driver.events[0], BadCommand)
     assert driver.events[0].code == b"LIMIT"  # imap.max_mailbox_name
+
+
+CONTINUATIONS = [
+    (b"a IDLE\r\n", State.SELECTED, "Expected DONE"),
+    (b"a AUTHENTICATE PLAIN\r\n", State.NOT_AUTHENTICATED, "SASL response is too long (imap.max_line)"),
+    (b"a APPEND x {1+}\r\ny", State.SELECTED, "Line is longer than 40 octets (imap.max_line)"),
+]
+
+
+@pytest.mark.parametrize(("data", "state", "text"), CONTINUATIONS)
+def test_long_line_where_a_continuation_was_due(data: bytes, state: State, text: str) -> None:
+    found = events(data + b"x" * 100 + b" {8+}\r\nc NOOP\r\n\r\nb NOOP\r\n", state, limits=SMALL)
+    assert found[-2:] == [bad(b"a", text), commands.Noop(b"b")]
+
+
+def test_refused_literals_before_they_are_read() -> None:
+    assert events(b"a LOGIN ~{3+}\r\nx\r\n\r\nb NOOP\r\n", State.NOT_AUTHENTICATED) == [
+        bad(b"a", "Literal8 is not allowed here"),
+        commands.Noop(b"b"),
+    ]

@@ -138,6 +138,10 @@ BAD = [
     b"a COPY 1",
     b"a COPY 0 x",
     b"a ID foo",
+    b'a ID "foo"',
+    b'a ID ("a" "b""c" "d")',
+    b"a STATUS x (UNSEEN(",
+    b"a SELECT x (CONDSTORE(",
     b'a ID ("a")',
     b'a ID ("a" "b"',
 ]
