@@ -42,7 +42,6 @@ def _base64(pieces: Iterable[bytes], strict: bool) -> Iterator[bytes]:
         text, rest = text[:whole], text[whole:]
         if not text:
             continue
-        padded = b"=" in text
         if strict:
             if ended:
                 raise UnknownEncoding("base64: octets behind the padding")
@@ -50,17 +49,20 @@ def _base64(pieces: Iterable[bytes], strict: bool) -> Iterator[bytes]:
                 yield binascii.a2b_base64(text, strict_mode=True)
             except binascii.Error as error:
                 raise UnknownEncoding(f"base64: {error}") from error
-            ended = padded
+            ended = b"=" in text
         else:
-            # Several encoded texts one behind the other: each ends with its own padding.
-            for run in re.findall(rb"[^=]+=*", text) if padded else [text]:
-                body = run.rstrip(b"=")
-                yield binascii.a2b_base64(body[: len(body) - (len(body) % 4 == 1)] + b"==")
+            yield _lenient_base64(text)
     if rest and strict:
         raise UnknownEncoding("base64: the last group is cut off")
-    if rest and not ended:
-        body = rest.rstrip(b"=")
-        yield binascii.a2b_base64(body[: len(body) - (len(body) % 4 == 1)] + b"==")
+    if rest:
+        yield _lenient_base64(rest)
+
+
+def _lenient_base64(text: bytes) -> bytes:
+    """Several encoded texts one behind the other, each with its own padding or none; one digit alone is no octet."""
+    return b"".join(
+        [binascii.a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==") for run in text.split(b"=") if len(run) > 1]
+    )
 
 
 # Quoted-printable
