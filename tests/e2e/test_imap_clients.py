@@ -34,7 +34,7 @@ def test_imaplib(host: Host) -> None:
     assert status == "OK"
     assert isinstance(data[0], tuple)
     assert data[0][1] == b"This is message 2.\r\n"
-    assert client.append("Sent", "(\\Seen)", "02-Nov-2026 10:00:00 +0100", MULTIPART)[0] == "OK"
+    assert client.append("Sent", "(\\Seen)", '"02-Nov-2026 10:00:00 +0100"', MULTIPART)[0] == "OK"
     assert client.status("Sent", "(MESSAGES UNSEEN)")[1] == [b"Sent (MESSAGES 1 UNSEEN 0)"]
     assert client.store("1", "+FLAGS", "(\\Deleted)")[0] == "OK"
     assert client.expunge() == ("OK", [b"1"])
@@ -113,24 +113,22 @@ SyncState *
 """
     )
 
-    def sync() -> str:
+    def sync() -> None:
         done = subprocess.run(
             ["mbsync", "-c", str(config), "-V", "all"], capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     sync()
     assert len(list((local / "INBOX" / "cur").iterdir())) + len(list((local / "INBOX" / "new").iterdir())) == 30
     # a message that the client made goes up, a flag goes up, an expunged one goes away
-    some = next(iter(sorted((local / "INBOX" / "cur").iterdir())))
-    some.rename(some.with_name(some.name.partition(":2,")[0] + ":2,FST"))
+    some = min((local / "INBOX" / "new").iterdir())
+    some.rename(local / "INBOX" / "cur" / (some.name.partition(":2,")[0] + ":2,FST"))
     sync()
     assert host.imap(USER).select("INBOX") == ("OK", [b"29"])
-    before = sorted(path.name for path in local.rglob("*") if path.is_file())
-    out = sync()
-    assert sorted(path.name for path in local.rglob("*") if path.is_file()) == before
-    assert "Far: +0 *0 #0 -0" in out or "F: +0/0 *0/0 #0/0" in out, out
+    before = {path: path.read_bytes() for path in local.rglob("*") if path.is_file()}
+    sync()
+    assert {path: path.read_bytes() for path in local.rglob("*") if path.is_file()} == before
 
 
 def test_curl(host: Host) -> None:
@@ -147,7 +145,7 @@ def test_curl(host: Host) -> None:
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout == message(1)
+    assert done.stdout.endswith(message(1))
 
 
 def test_a_stopping_server_says_bye(host: Host) -> None:

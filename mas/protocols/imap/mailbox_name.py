@@ -9,6 +9,7 @@ name would let a client make a mailbox that it cannot find again.
 
 from __future__ import annotations
 
+import codecs
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
@@ -16,6 +17,8 @@ from collections.abc import Callable
 
 from mas.protocols.imap.cursor import ParseError
 from mas.storage.model import INBOX, MailboxName
+
+codecs.lookup("utf-16-be")  # now: a worker without root may not be able to read the standard library any more
 
 # Everything that modified UTF-7 lets stand for itself: %x20-25 / %x27-7E; "&" is "&-"  [RFC3501 5.1.3]
 _PLAIN = re.compile(rb"[\x20-\x25\x27-\x7e]*\Z")
