@@ -22,6 +22,7 @@ import enum
 import ssl
 from typing import Generic, TypeVar, cast
 
+from mas.protocols.buffers import map_apart
 from mas.protocols.session import Connection, Peer, Wait, Woken
 
 EventT = TypeVar("EventT")
@@ -243,6 +244,7 @@ class Pump(asyncio.Protocol, Generic[EventT]):
         self._unused = 0
         self._woken = False
         self._upgrading = True
+        map_apart()
         try:
             upgraded = await self._loop.start_tls(
                 transport,

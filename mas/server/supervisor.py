@@ -164,7 +164,7 @@ class Supervisor:
                 for number in sorted(set(key.fileobj.recv(4096)), key=lambda n: n == signal.SIGCHLD):
                     self._signal(number)
         for key, _ in events:
-            if isinstance(key.data, Worker):
+            if isinstance(key.data, Worker) and key.data.pid in self._workers:  # not reaped a moment ago
                 self._hear(key.data)
         now = time.monotonic()
         self._check_hearts(now)
@@ -296,7 +296,8 @@ class Supervisor:
             self._tell_dead()
             self._take_over()
         elif not word:  # closed: it is about to be reaped
-            self._selector.unregister(child.control)
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(child.control)
 
     def _reap(self) -> None:
         while True:

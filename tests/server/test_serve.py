@@ -1,0 +1,127 @@
+"""``mas`` itself: mail in over LMTP, scripts over ManageSieve, with real accounts, as the configuration says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import smtplib
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.server.test_supervisor import DEADLINE, ROOT, Client, Server, authority, free_ports, wait_for
+from tests.server.test_supervisor import server as echo_server
+
+pytestmark = pytest.mark.e2e
+__all__ = ["authority", "echo_server"]
+
+
+class Mas(Server):
+    """The real program in place of the echo."""
+
+    def write(self) -> None:
+        (self.sieve_port,) = free_ports(1)
+        self.config.write_text(
+            f"""
+hostname = "mail.example.net"
+protocols = ["lmtp", "sieve"]
+listen = ["127.0.0.1"]
+workers = 2
+drain_timeout = "5s"
+run_dir = "{self.directory}/run"
+state_dir = "{self.directory}/state"
+[tls]
+cert = "{self.directory}/tls.cert.pem"
+key = "{self.directory}/tls.key.pem"
+[managesieve]
+port = {self.sieve_port}
+[auth]
+socket = []
+[[lmtp.socket]]
+path = "{self.directory}/lmtp.sock"
+[[passdb]]
+url = "sqlite+aiosqlite:///{self.directory}/accounts.db"
+default_scheme = "PLAIN"
+[[userdb]]
+home = "{self.directory}/home/%d/%n"
+allow_all_users = true
+[mail]
+uid = "nobody"
+gid = "nogroup"
+"""
+        )
+        database = sqlite3.connect(self.directory / "accounts.db")
+        database.execute("CREATE TABLE IF NOT EXISTS users (username TEXT, domain TEXT, password TEXT)")
+        database.execute("INSERT INTO users VALUES ('kim', 'example.net', 'secret')")
+        database.commit()
+        database.close()
+        (self.directory / "home").mkdir(exist_ok=True)
+        for path in (self.directory / "home", self.directory / "accounts.db"):
+            path.chmod(0o777)
+
+    def start_program(self) -> None:
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mas", "-c", str(self.config)],
+                cwd=ROOT,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        self.wait_log("serving")
+
+
+@pytest.fixture
+def mas(echo_server: Server) -> Iterator[Mas]:
+    made = Mas(echo_server.directory, echo_server.authority)
+    yield made
+    made.stop()
+
+
+def test_delivery_login_and_the_end(mas: Mas) -> None:
+    mas.start_program()
+    with smtplib.LMTP(str(mas.directory / "lmtp.sock")) as lmtp:
+        refused = lmtp.sendmail("lee@example.org", ["kim@example.net"], b"Subject: hello\r\n\r\nworld\r\n")
+    assert refused == {}
+    home = mas.directory / "home" / "example.net" / "kim"
+    messages = [path for path in home.rglob("*") if path.parent.name in ("new", "cur")]
+    assert len(messages) == 1
+    assert b"Subject: hello" in messages[0].read_bytes()
+
+    import socket
+
+    plain = socket.create_connection(("127.0.0.1", mas.sieve_port), DEADLINE)
+    client = Client(plain)
+
+    def answer(client: Client) -> str:
+        while not (line := client.line()).startswith(("OK", "NO", "BYE")):
+            assert line
+        return line
+
+    assert answer(client).startswith("OK")
+    plain.sendall(b"STARTTLS\r\n")
+    assert answer(client).startswith("OK")
+    secured = Client(mas.authority.client_context().wrap_socket(plain, server_hostname="mail.example.net"))
+    assert answer(secured).startswith("OK")
+    secured.sock.sendall(b'AUTHENTICATE "PLAIN" "AGtpbUBleGFtcGxlLm5ldABzZWNyZXQ="\r\n')
+    assert answer(secured).startswith("OK")
+
+    who = subprocess.run(
+        [sys.executable, "-m", "mas", "-c", str(mas.config), "who", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=DEADLINE,
+        check=True,
+    )
+    assert b'"kim@example.net"' in who.stdout
+    kick = [sys.executable, "-m", "mas", "-c", str(mas.config), "kick", "kim@example.net"]
+    assert subprocess.run(kick, cwd=ROOT, timeout=DEADLINE, check=False).returncode == 0
+    assert answer(secured).startswith("BYE")
+    wait_for(lambda: subprocess.run(kick, cwd=ROOT, timeout=DEADLINE, check=False).returncode == 1, "nobody is left")
+    secured.close()
+
+    mas.signal(signal.SIGTERM)
+    assert mas.wait_end() == 0
+    assert "Traceback" not in mas.log.read_text()
