@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import imaplib
 import os
 import signal
 import smtplib
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,7 +29,7 @@ class Mas(Server):
         self.config.write_text(
             f"""
 hostname = "mail.example.net"
-protocols = ["lmtp", "sieve"]
+protocols = ["imap", "lmtp", "sieve"]
 listen = ["127.0.0.1"]
 workers = 2
 drain_timeout = "5s"
@@ -36,6 +38,9 @@ state_dir = "{self.directory}/state"
 [tls]
 cert = "{self.directory}/tls.cert.pem"
 key = "{self.directory}/tls.key.pem"
+[imap]
+port = {self.port}
+tls_port = {self.tls_port}
 [managesieve]
 port = {self.sieve_port}
 [auth]
@@ -90,8 +95,6 @@ def test_delivery_login_and_the_end(mas: Mas) -> None:
     assert len(messages) == 1
     assert b"Subject: hello" in messages[0].read_bytes()
 
-    import socket
-
     plain = socket.create_connection(("127.0.0.1", mas.sieve_port), DEADLINE)
     client = Client(plain)
 
@@ -123,5 +126,45 @@ def test_delivery_login_and_the_end(mas: Mas) -> None:
     secured.close()
 
     mas.signal(signal.SIGTERM)
+    assert mas.wait_end() == 0
+    assert "Traceback" not in mas.log.read_text()
+
+
+def test_mail_arrives_in_an_idle_session_of_another_worker(mas: Mas) -> None:
+    """IMAP by STARTTLS and by TLS from the start, a delivery, and the same mail in both."""
+    mas.start_program()
+    context = mas.authority.client_context()
+    sessions = []
+    for _ in range(4):  # in both workers, most likely
+        session = imaplib.IMAP4_SSL("127.0.0.1", mas.tls_port, ssl_context=context, timeout=DEADLINE)
+        session.login("kim@example.net", "secret")
+        assert session.select()[0] == "OK"
+        sessions.append(session)
+    for session in sessions:
+        session.send(b"x1 IDLE\r\n")
+        assert session.readline().startswith(b"+")
+    with smtplib.LMTP(str(mas.directory / "lmtp.sock")) as lmtp:
+        assert lmtp.sendmail("lee@example.org", ["kim@example.net"], b"Subject: hello\r\n\r\nworld\r\n") == {}
+    for session in sessions:
+        while (line := session.readline()) and not line.startswith(b"* 1 EXISTS"):
+            assert line.startswith(b"* ")
+        assert line
+    plain = imaplib.IMAP4("127.0.0.1", mas.port, timeout=DEADLINE)
+    with pytest.raises(imaplib.IMAP4.error):
+        plain.login("kim@example.net", "secret")
+    plain.starttls(context)
+    plain.login("kim@example.net", "secret")
+    plain.select()
+    status, data = plain.fetch("1", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+    assert status == "OK"
+    assert b"hello" in b"".join(part for item in data if isinstance(item, tuple) for part in item)
+    mas.signal(signal.SIGTERM)
+    for session in sessions:
+        line = session.readline()
+        while line.startswith(b"* ") and not line.startswith(b"* BYE"):
+            line = session.readline()
+        assert line.startswith(b"* BYE")
+        session.shutdown()
+    plain.shutdown()
     assert mas.wait_end() == 0
     assert "Traceback" not in mas.log.read_text()
