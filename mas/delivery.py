@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
@@ -68,12 +68,15 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """One way of keeping the message. ``create``: make a missing mailbox, else it goes to INBOX. ``subscribe``: to what was made."""
+    """One way of keeping the message. ``create``: make a missing mailbox, else it goes to INBOX. ``subscribe``: to what was made.
+
+    message: what is saved in the message's place (one of ``Decision.changed``)."""
 
     mailbox: MailboxName = INBOX
     flags: Flags = field(default_factory=Flags)
     create: bool = False
     subscribe: bool = False
+    message: Incoming | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,12 @@ class DeliveryResult:
 class Decision:
     """What to do with a message for one recipient.
 
-    saves: where it is kept; empty: nowhere. message: another message to be saved in its place (entered; the delivery leaves it).
+    saves: where it is kept; empty: nowhere. changed: other forms of the message, for its saves (entered; the delivery leaves them).
     then: what follows once the saves are durable; when it fails, the delivery fails for now. refusal: the error that the peer is told.
     """
 
     saves: Sequence[Save]
-    message: Incoming | None = None
+    changed: Sequence[Incoming] = ()
     then: Callable[[], Awaitable[None]] | None = None
     refusal: Exception | None = None
 
@@ -231,11 +234,10 @@ class Delivery:
 
     async def _carry_out(self, decision: Decision, message: Incoming, account: Account) -> list[MailboxName]:
         """Save, then what follows."""
-        if decision.message is None:
-            mailboxes = [await self._save(account, message, save) for save in decision.saves]
-        else:
-            async with leaving(decision.message) as changed:
-                mailboxes = [await self._save(account, changed, save) for save in decision.saves]
+        async with AsyncExitStack() as stack:
+            for changed in decision.changed:
+                stack.push_async_exit(changed.__aexit__)
+            mailboxes = [await self._save(account, save.message or message, save) for save in decision.saves]
         if decision.then is not None:
             await decision.then()
         return mailboxes
@@ -304,17 +306,6 @@ async def _keep(
     message: Incoming, envelope: Envelope, recipient: Recipient, account: Account, default: Save
 ) -> Decision:
     return Decision([default])
-
-
-@asynccontextmanager
-async def leaving(message: Incoming) -> AsyncIterator[Incoming]:
-    """A message that was entered already, left at the end."""
-    try:
-        yield message
-    except BaseException as error:
-        await message.__aexit__(type(error), error, error.__traceback__)
-        raise
-    await message.__aexit__(None, None, None)
 
 
 class _Turn:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from mas.config.section import Section, written
 from mas.config.values import Count, Duration, FilePath, Size, Template, one_of
+
+ENVELOPE_SENDERS = ("sender", "recipient", "orig_recipient", "user_email", "postmaster")
 
 
 class Sieve(Section):
@@ -29,13 +31,54 @@ class Sieve(Section):
     vacation_min_period: Duration = written("1d")
     vacation_max_period: Duration = written(0)
     vacation_default_period: Duration = written("7d")
+    vacation_default_subject: str = ""
+    vacation_check_recipient: bool = True
+    vacation_use_original_recipient: bool = True
+    vacation_send_from_recipient: bool = False
     redirect_duplicate_period: Duration = written("12h")
+    redirect_envelope_from: str = "sender"
+    user_email: Template = ""
+    duplicate_default_period: Duration = written("12h")
+    duplicate_max_period: Duration = written("2d")
+    include_max_depth: Count = 10
+    include_max_includes: Count = 255
+    variables_max_count: Count = 255
+    variables_max_size: Size = written("4K")
+    editheader_max_size: Size = written("2K")
+    spamtest_status_header: str = ""
+    spamtest_status_type: Annotated[str, one_of("score", "strlen", "text")] = "score"
+    spamtest_max_value: float = written(0.0, ge=0)
+    spamtest_max_header: str = ""
+    spamtest_texts: tuple[Annotated[str, Field(pattern=r"^[^=]+=[0-9]{1,2}$")], ...] = ()
+    virustest_status_header: str = ""
+    virustest_status_type: Annotated[str, one_of("score", "strlen", "text")] = "score"
+    virustest_max_value: float = written(0.0, ge=0)
+    virustest_max_header: str = ""
+    virustest_texts: tuple[Annotated[str, Field(pattern=r"^[^=]+=[0-9]{1,2}$")], ...] = ()
     program_timeout: Duration = written("10s")
     submission: str = written("smtp://127.0.0.1:25", pattern=r"^(?:smtp|smtps|smtp\+starttls)://[^\s/]+$|^$")
     sendmail: str = ""
     pipe_bin_dir: str = ""
     filter_bin_dir: str = ""
     execute_bin_dir: str = ""
+
+    @field_validator("redirect_envelope_from")
+    @classmethod
+    def _envelope_from(cls, value: str) -> str:
+        if value not in ENVELOPE_SENDERS and not (value.startswith("<") and value.endswith(">") and "@" in value):
+            raise ValueError(f'one of {", ".join(ENVELOPE_SENDERS)}, or an address as "<robot@example.net>"')
+        return value
+
+    @model_validator(mode="after")
+    def _verdicts(self) -> Sieve:
+        for name in ("spamtest", "virustest"):
+            header, kind = getattr(self, f"{name}_status_header"), getattr(self, f"{name}_status_type")
+            most = getattr(self, f"{name}_max_value"), getattr(self, f"{name}_max_header")
+            if header and kind != "text" and not any(most):
+                raise ValueError(f"{name}_status_header needs {name}_max_value or {name}_max_header")
+            if header and kind == "text" and not getattr(self, f"{name}_texts"):
+                raise ValueError(f'{name}_status_type = "text" needs {name}_texts')
+        return self
 
 
 class ImapSieve(Section):

@@ -44,9 +44,12 @@ class FilteredMessage(HeaderView):
 class Answers:
     """Answers for one run: one message, one user."""
 
-    def __init__(self, owner: Filter, message: Incoming, account: Account, transaction: Transaction) -> None:
+    def __init__(
+        self, owner: Filter, message: Incoming, block: bytes, account: Account, transaction: Transaction
+    ) -> None:
         self._filter = owner
         self._message = message
+        self._block = block
         self._account = account
         self._transaction = transaction
         self._mailboxes: Sequence[MailboxInfo] | None = None
@@ -57,6 +60,10 @@ class Answers:
         if self.filtered is not None:
             return self.filtered.content
         return b"".join([chunk async for chunk in self._message.whole().chunks()])
+
+    def block(self) -> bytes:
+        """The header block of the message as it is now."""
+        return self._block if self.filtered is None else self.filtered.block
 
     async def mailboxes(self) -> Sequence[MailboxInfo]:
         """The user's mailboxes; listed once a run."""

@@ -20,6 +20,8 @@ from mas.user import User
 
 _log = logs.get_logger("sieve")
 _MAX_OUTPUT = 64 << 20
+_MAX_SAID = 1 << 20
+_CHUNK = 65536
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -72,16 +74,48 @@ async def run(
         return Outcome(-1, b"")
     try:
         async with asyncio.timeout(seconds):
-            output, said = await process.communicate(data)
+            output, said, _ = await asyncio.gather(
+                _read(process.stdout, _MAX_OUTPUT), _read(process.stderr, _MAX_SAID), _write(process, data)
+            )
+            await process.wait()
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await _kill(process)
         log.error("program killed", seconds=seconds)
+        return Outcome(-1, b"")
+    except _TooMuch:
+        await _kill(process)
+        log.error("program wrote too much, killed", limit=_MAX_OUTPUT)
         return Outcome(-1, b"")
     if process.returncode:
         log.warning("program failed", status=process.returncode, said=said[:200].decode("utf-8", "replace").strip())
-    if len(output) > _MAX_OUTPUT:
-        log.error("program wrote too much", limit=_MAX_OUTPUT)
-        return Outcome(-1, b"")
     return Outcome(process.returncode or 0, output)
+
+
+class _TooMuch(Exception):
+    """The program writes without end."""
+
+
+async def _read(stream: asyncio.StreamReader | None, limit: int) -> bytes:
+    assert stream is not None
+    found = bytearray()
+    while chunk := await stream.read(_CHUNK):
+        found += chunk
+        if len(found) > limit:
+            raise _TooMuch
+    return bytes(found)
+
+
+async def _write(process: asyncio.subprocess.Process, data: bytes) -> None:
+    """Give a program its input; one that ends without reading it is free to (uvloop tells that as RuntimeError)."""
+    assert process.stdin is not None
+    with contextlib.suppress(ConnectionError, RuntimeError):
+        process.stdin.write(data)
+        await process.stdin.drain()
+    with contextlib.suppress(ConnectionError, RuntimeError):
+        process.stdin.close()
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

@@ -67,9 +67,13 @@ class Scripts:
         found = self._load(folder / f"{name}.sieve", personal=personal)
         return found if isinstance(found, Program) else None
 
+    def text(self, template: str, user: User) -> str:
+        """A text of the configuration for a user."""
+        return expand(template, values_of(user.name, home=str(user.home), service="sieve"))
+
     def path(self, template: str, user: User) -> Path:
         """A path of the configuration for a user."""
-        text = expand(template, values_of(user.name, home=str(user.home), service="sieve"))
+        text = self.text(template, user)
         return user.home / text[2:] if text.startswith("~/") else Path(text)
 
     def _all(self, templates: Sequence[str], user: User) -> list[Program | Broken | None]:

@@ -23,7 +23,7 @@ from mas.server.worker import Composition, Job
 from mas.services import Services
 from mas.sessions import Registry
 from mas.sieve.definition import Registry as Language
-from mas.sieve.extensions import DEFAULT, OPTIONAL, registry_of
+from mas.sieve.extensions import DEFAULT, OPTIONAL, registry_of, spamtest
 from mas.storage.store import MaildirStore
 
 log = logs.get_logger("server")
@@ -89,11 +89,31 @@ def sieve_language(config: Config) -> Language:
     settings = config.sieve
     folders = {"pipe": settings.pipe_bin_dir, "filter": settings.filter_bin_dir, "execute": settings.execute_bin_dir}
     missing = {f"vnd.dovecot.{name}" for name, folder in folders.items() if not folder}
-    known = [extension for extension in (*DEFAULT, *OPTIONAL) if extension.name not in missing]
+    tested = {
+        extension.name: extension
+        for extension in spamtest.extensions(_verdict(config, "spamtest"), _verdict(config, "virustest"))
+    }
+    known = [
+        tested.get(extension.name, extension) for extension in (*DEFAULT, *OPTIONAL) if extension.name not in missing
+    ]
     try:
         return registry_of(settings.extensions, known=known)
     except ValueError as error:
         raise ConfigError([f"sieve.extensions: {error}"]) from None
+
+
+def _verdict(config: Config, name: str) -> spamtest.Verdict | None:
+    settings = {key.removeprefix(f"{name}_"): value for key, value in config.sieve if key.startswith(f"{name}_")}
+    if not settings["status_header"]:
+        return None
+    texts = dict(text.rsplit("=", 1) for text in settings["texts"])
+    return spamtest.Verdict(
+        settings["status_header"],
+        settings["status_type"],
+        settings["max_value"],
+        settings["max_header"],
+        {text.lower(): int(number) for text, number in texts.items()},
+    )
 
 
 class Filtering:

@@ -119,6 +119,8 @@ class Checker:
             if name in self.registry.extensions:
                 self.required.add(name)
                 self.required.update(self.registry.extensions[name].implies)
+                if self.registry.extensions[name].deprecated:
+                    self.warn(offset, f"{name!r} {self.registry.extensions[name].deprecated}")
             elif name in ("comparator-i;octet", "comparator-i;ascii-casemap"):
                 continue
             else:

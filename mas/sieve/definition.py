@@ -130,7 +130,8 @@ class Extension:
     match_types: names that become tags of every matching test. comparators: names for ``:comparator``.
     implies: extensions that are required along with it. interprets: it changes how the text of a script is read, so ``ihave`` may not
     name it [RFC5463 4]. environment: items of the ``environment`` test, by name. regex: makes the matcher of ``:regex`` from a pattern and
-    whether case counts not. mime_header: handler of header, address and exists with ``:mime``.
+    whether case counts not. mime_header: handler of header, address and exists with ``:mime``. deprecated: what a script that requires it
+    is warned of; it is not announced then.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Extension:
     environment: Mapping[str, Callable[[Run], str | None]] = field(default_factory=dict)
     regex: Callable[[str, bool], Any] | None = None
     mime_header: Handler | None = None
+    deprecated: str = ""
 
 
 def _no_mime(run: Run, call: Call) -> Any:
@@ -196,4 +198,4 @@ class Registry:
 
     def capabilities(self) -> list[str]:
         """What SIEVE of ManageSieve and ``ihave`` offer, in a stable order."""
-        return [name for name in self.extensions if name]
+        return [name for name, extension in self.extensions.items() if name and not extension.deprecated]

@@ -60,13 +60,19 @@ class Host:
         (self.home / ".dovecot.sieve").write_text(text)
 
     async def deliver(
-        self, mail: bytes = MAIL, sender: str = "robin@example.org", address: str = "kim@example.net"
+        self,
+        mail: bytes = MAIL,
+        sender: str = "robin@example.org",
+        address: str = "kim@example.net",
+        original: str = "",
     ) -> DeliveryResult:
         async with self.store.incoming(self.user) as message:
             await message.write(mail)
             await message.finish()
             envelope = Envelope(sender, "s1")
-            (result,) = await self.delivery.deliver(cast(Any, message), envelope, [Recipient(self.user, address)])
+            (result,) = await self.delivery.deliver(
+                cast(Any, message), envelope, [Recipient(self.user, address, original=original)]
+            )
         await self.queue.close()
         return result
 
@@ -242,3 +248,66 @@ async def test_a_program_that_does_not_end_is_killed_and_the_message_kept(tmp_pa
     async with asyncio.timeout(60):
         await host.deliver()
     assert host.counts() == {"INBOX": 1}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sender", "expected"),
+    [
+        ("sender", "robin@example.org", "robin@example.org"),
+        ("recipient", "robin@example.org", "kim+x@example.net"),
+        ("orig_recipient", "robin@example.org", "alias@example.net"),
+        ("user_email", "robin@example.org", "kim@example.com"),
+        ("postmaster", "robin@example.org", "postmaster@example.net"),
+        ("<robot@example.net>", "robin@example.org", "robot@example.net"),
+        ("<robot@example.net>", "", ""),
+        ("recipient", "", ""),
+    ],
+)
+async def test_envelope_from_of_redirects(tmp_path: Path, chosen: str, sender: str, expected: str) -> None:
+    host = Host(tmp_path, redirect_envelope_from=chosen, user_email="%n@example.com")
+    host.script('redirect "lee@example.com";')
+    await host.deliver(sender=sender, address="kim+x@example.net", original="alias@example.net")
+    assert [envelope.sender for envelope, _ in host.sent] == [expected]
+
+
+async def test_each_action_takes_the_header_of_its_moment(host: Host) -> None:
+    host.script(
+        'require ["editheader", "fileinto", "copy", "mailbox"]; fileinto :create "Before"; addheader "X-A" "1";'
+        'redirect "lee@example.com"; addheader "X-B" "2"; fileinto :create "After";'
+    )
+    assert (await host.deliver()).mailboxes == ["Before", "After"]
+    boxes = host.store.account(host.user).mailboxes
+    ((_, before),) = boxes[MailboxName("Before")].messages.items()
+    ((_, after),) = boxes[MailboxName("After")].messages.items()
+    assert before.octets == MAIL
+    assert after.octets == b"X-B: 2\r\nX-A: 1\r\n" + MAIL
+    ((_, redirected),) = host.sent
+    assert redirected.endswith(b"\r\nX-A: 1\r\n" + MAIL)
+
+
+async def test_keep_and_fileinto_inbox_are_one_copy(host: Host) -> None:
+    host.script('require "fileinto"; fileinto "INBOX"; keep;')
+    assert (await host.deliver()).mailboxes == ["INBOX"]
+
+
+async def test_a_reply_though_no_address_of_the_user_is_in_it(tmp_path: Path) -> None:
+    host = Host(tmp_path, vacation_check_recipient=False, vacation_send_from_recipient=True)
+    host.script('require "vacation"; vacation "I am away.";')
+    await host.deliver(MAIL.replace(b"To: kim", b"To: team"))
+    assert [(envelope.sender, list(envelope.recipients)) for envelope, _ in host.sent] == [
+        ("kim@example.net", ["robin@example.org"])
+    ]
+
+
+async def test_a_program_that_reads_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "say"
+    program.write_text("#!/bin/sh\nexec <&-\necho -n Spoken\n")
+    program.chmod(stat.S_IRWXU)
+    host = Host(tmp_path, execute_bin_dir=str(tmp_path / "bin"))
+    host.script(
+        'require ["vnd.dovecot.execute", "variables", "fileinto", "mailbox"];'
+        'execute :pipe :output "x" "say"; fileinto :create "${x}";'
+    )
+    large = MAIL + b"x" * 300_000
+    assert (await host.deliver(large)).mailboxes == ["Spoken"]

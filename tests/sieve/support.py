@@ -12,14 +12,14 @@ from typing import Any
 
 from mas.sieve.compiler import compile_script
 from mas.sieve.definition import Registry
-from mas.sieve.extensions import OPTIONAL, default_registry
+from mas.sieve.extensions import ASKING, OPTIONAL, default_registry
 from mas.sieve.interpreter import Result, Run
 from mas.sieve.limits import Limits
 from mas.sieve.message import Transaction
 from mas.sieve.program import Program
 from mas.sieve.questions import Question
 
-EVERYTHING = default_registry(add=OPTIONAL)
+EVERYTHING = default_registry(add=(*OPTIONAL, *ASKING))
 
 
 def _decoded(value: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mas.sieve.actions import FileInto, Redirect, Vacation
-from tests.sieve.support import TextMessage, run_script
+from mas.sieve.actions import FileInto, Notify, Redirect, Vacation
+from mas.sieve.questions import SeenBefore
+from tests.sieve.support import EVERYTHING, TextMessage, compile_text, run_script
 
 FILED = [
     ('if header :contains "subject" "MÄRZ" { fileinto "no"; }', None),
@@ -120,3 +121,21 @@ def test_vacation_differs_by_text_unless_named() -> None:
     assert isinstance(named, Vacation)
     assert first.handle != second.handle
     assert (named.handle, named.seconds) == ("h", 3 * 86400)
+
+
+def test_extensions_of_old_scripts_are_taken_with_a_warning_and_not_announced() -> None:
+    script = (
+        'require ["notify", "imapflags", "vnd.dovecot.duplicate"]; mark; addflag "x"; unmark;'
+        'notify :method "mailto" :options "a@example.net" :high :message "$env-from$ $subject$"; notify :options "b@example.net";'
+        "denotify :normal; if duplicate { discard; }"
+    )
+    program = compile_text(script)
+    assert [warning.rpartition(": ")[2] for warning in program.warnings] == [
+        "use 'enotify'",
+        "use 'imap4flags'",
+        "use 'duplicate'",
+    ]
+    assert not {"notify", "imapflags", "vnd.dovecot.duplicate"} & set(EVERYTHING.capabilities())
+    result = run_script(script, mail="Subject: s\nMessage-ID: <1@x>\n\n", answers={SeenBefore: lambda _: False})
+    assert result.actions == [Notify("mailto:a@example.net", "kim-bounces@example.org s", "", 1)]
+    assert (result.keep, result.keep_flags) == (True, ("x",))

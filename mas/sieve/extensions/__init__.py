@@ -21,6 +21,7 @@ from mas.sieve.extensions import (
     imap4flags,
     imapsieve,
     include,
+    legacy,
     mailbox,
     mime,
     regex,
@@ -59,14 +60,14 @@ DEFAULT: tuple[Extension, ...] = (
     mime.EXTRACTTEXT,
     regex.REGEX,
     fcc.FCC,
-    extlists.EXTLISTS,
+    legacy.NOTIFY,
+    legacy.IMAPFLAGS,
+    legacy.DUPLICATE,
 )
 """Available without a setting."""
 
 OPTIONAL: tuple[Extension, ...] = (
     vacation.VACATION_SECONDS,
-    mailbox.MBOXMETADATA,
-    mailbox.SERVERMETADATA,
     editheader.EDITHEADER,
     *spamtest.extensions(),
     imapsieve.IMAPSIEVE,
@@ -78,6 +79,9 @@ OPTIONAL: tuple[Extension, ...] = (
     dovecot.REPORT,
 )
 """Available when the administrator says so, as with Pigeonhole."""
+
+ASKING: tuple[Extension, ...] = (mailbox.MBOXMETADATA, mailbox.SERVERMETADATA, extlists.EXTLISTS)
+"""For callers that keep annotations and external lists. This server keeps none, so it does not offer them."""
 
 
 def default_registry(*, add: Collection[Extension] = ()) -> Registry:

@@ -71,6 +71,12 @@ def run_removeflag(run: Run, call: Call) -> None:
     _write(run, name, (flag for flag in split_flags((read(run, name),)) if flag.lower() not in gone))
 
 
+def change_flags(run: Run, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
+    """Change the internal variable."""
+    gone = {flag.lower() for flag in remove}
+    _write(run, "", (flag for flag in split_flags((read(run, ""), *add)) if flag.lower() not in gone))
+
+
 def run_hasflag(run: Run, call: Call) -> Any:
     """hasflag [RFC5232 4]; a key may hold several flags, each is a key."""
     names = run.arguments(call, "variables") if "variables" in call.arguments else ("",)
