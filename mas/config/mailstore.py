@@ -34,7 +34,7 @@ class Mail(Section):
     gid: SystemAccount = "vmail"
     separator: str = written(".", pattern=r"^[./]$")
     max_header: Size = written("1M")
-    mime_max_depth: Positive = 100
+    mime_max_depth: Positive = written(100, le=200)  # DEEPEST of storage.mime.limits
     mime_max_parts: Positive = 10000
     max_keywords: Positive = 1000
     max_keyword_length: Positive = 50

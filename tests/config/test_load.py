@@ -122,6 +122,7 @@ def test_what_is_no_file_or_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        (VALID + "[mail]\nmime_max_depth = 201\n", "mail.mime_max_depth: "),
         ("max_user_ip_connections = 5\n" + VALID, "unknown key here; there is imap.max_user_ip_connections and"),
         (VALID + "[imap]\nhostname = 'x'\n", "it belongs at the top of the file"),
         (VALID + "[imap]\nzzz = 'x'\n", "unknown key; there are port, tls_port, "),

@@ -7,7 +7,7 @@ import mmap
 import tempfile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mas.errors import UnknownEncoding
@@ -151,7 +151,6 @@ def check(data: bytes, limits: MimeLimits = LIMITS) -> None:
 
 
 @given(MESSAGE)
-@settings(max_examples=300, deadline=None)
 def test_any_octets(data: bytes) -> None:
     check(data)
 
@@ -162,13 +161,11 @@ def test_odd_messages(name: str) -> None:
 
 
 @given(MESSAGE, st.integers(1, 4), st.integers(1, 4), st.integers(0, 60))
-@settings(max_examples=150, deadline=None)
 def test_small_limits(data: bytes, depth: int, most: int, header: int) -> None:
     check(data, MimeLimits(max_depth=depth, max_parts=most, max_header_size=header, max_parameters=1, max_addresses=2))
 
 
 @given(MESSAGE, st.integers(2, 9))
-@settings(max_examples=150, deadline=None)
 def test_windows_do_not_show(data: bytes, size: int) -> None:
     """A memory map, read in windows so small that everything lies across two of them, is read like bytes."""
     expected = parse(data, LIMITS)
