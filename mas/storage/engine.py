@@ -200,15 +200,15 @@ class Engine:
                 self._begin_anew(self._database)
         return self._database
 
-    def discard_index(self) -> None:
-        """The index is damaged: put it aside. The next stay under the lock makes a new one."""
+    def discard_index(self, why: str = "damaged") -> None:
+        """Put the index aside as ``….damaged``. The next stay under the lock makes a new one."""
         with self._writer:
             self._drop()
             self._stale = True
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(self.location.index_file + suffix, f"{self.location.index_file}.damaged{suffix}")
-            _log.error("index is damaged, making a new one", user=self.user, path=self.location.index_file)
+            _log.warning(f"index is {why}, making a new one", user=self.user, path=self.location.index_file)
 
     def _begin_anew(self, database: apsw.Connection) -> None:
         modseq = max(index.first_modseq(), self._modseq + GAP)

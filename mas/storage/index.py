@@ -284,6 +284,17 @@ def _values(row: MailboxRow) -> tuple[Any, ...]:
     return tuple([getattr(row, column) for column in _COLUMNS[1:]])
 
 
+def count_messages(database: apsw.Connection, row: MailboxRow) -> tuple[int, int, int, int, int]:
+    """The counters as the messages say: messages, unseen, deleted, size, deleted size."""
+    (found,) = fetch_all(
+        database,
+        "SELECT count(*), ifnull(sum(flags & ?1 = 0), 0), ifnull(sum(flags & ?2 != 0), 0), ifnull(sum(size), 0),"
+        " ifnull(sum(iif(flags & ?2 != 0, size, 0)), 0) FROM message WHERE mailbox_id = ?3",
+        (SEEN, DELETED, row.id),
+    )
+    return tuple(found)
+
+
 def read_changes(database: apsw.Connection, since: int, modseq: int) -> list[Event] | None:
     """Events above modseq ``since`` up to the account's ``modseq`` in order, or None when the table does not reach back that far."""
     rows = list(database.execute("SELECT seq, mailbox_id, kind, uids FROM change WHERE seq > ? ORDER BY seq", (since,)))

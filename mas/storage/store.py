@@ -13,6 +13,7 @@ import structlog
 
 from mas.config import Config
 from mas.errors import StorageUnavailable
+from mas.storage import maintenance
 from mas.storage.account import MaildirAccount
 from mas.storage.blocking import Blocking
 from mas.storage.engine import Engine
@@ -112,6 +113,7 @@ class MaildirStore:
                 await self._close_account(account)
         for account in list(self._accounts.values()):
             if not account.engine.parked and now - account.last_used > PARK_AFTER:
+                await maintenance.tidy(account)
                 await self.blocking.run(account.engine.park)
 
     async def _close_account(self, account: MaildirAccount) -> None:

@@ -1,0 +1,194 @@
+"""A Maildir goes from Dovecot to MAS and back: the same uids, flags, keywords, subscriptions, dates. Needs Debian's doveadm, as root."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mas.storage import verify as verifying
+from mas.storage.model import DELETED, FLAGGED, INBOX, SEEN, Column, Flags, MailboxName, StoreOp
+from mas.storage.store import MaildirStore
+from mas.user import User
+from tests.storage.conftest import config
+from tests.storage.test_account import contents, put
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not shutil.which("doveadm") or os.getuid() != 0, reason="needs doveadm and root"),
+]
+NOBODY = 65534
+CONFIG = """
+base_dir = {home}/run
+state_dir = {home}/run
+log_path = /dev/stderr
+ssl = no
+mail_location = maildir:{home}/Maildir
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 1
+first_valid_gid = 1
+stats_writer_socket_path =
+namespace inbox {{
+  inbox = yes
+}}
+"""
+MESSAGE = "Subject: {n}\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\nMessage {n}\r\n"
+
+
+class Dovecot:
+    """doveadm on one Maildir, without any server."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.config = home / "dovecot.conf"
+        self.config.write_text(CONFIG.format(home=home))
+
+    def __call__(self, *words: str, given: str = "") -> list[str]:
+        for path in [self.home, *self.home.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
+        done = subprocess.run(
+            ["doveadm", "-f", "tab", "-c", str(self.config), *words],
+            input=given.encode(),
+            capture_output=True,
+            timeout=30,
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            env={"USER": "kim", "HOME": str(self.home), "PATH": os.environ["PATH"]},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().splitlines()
+
+    def messages(self, mailbox: str) -> dict[int, tuple[set[str], str, str]]:
+        """uid to flags, received date, subject."""
+        found = {}
+        for line in self("fetch", "uid flags date.received.unixtime hdr.subject", "mailbox", mailbox, "all")[1:]:
+            uid, flags, date, subject = line.split("\t")
+            found[int(uid)] = (set(flags.split()) - {"\\Recent"}, date, subject)
+        return found
+
+    def status(self) -> dict[str, tuple[str, ...]]:
+        lines = self("mailbox", "status", "messages uidnext uidvalidity guid", "*")[1:]
+        return {line.split("\t")[0]: tuple(line.split("\t")[1:]) for line in lines}
+
+
+@pytest.fixture
+def dovecot() -> Iterator[Dovecot]:
+    home = Path(tempfile.mkdtemp())
+    home.chmod(0o755)
+    yield Dovecot(home)
+    shutil.rmtree(home)
+
+
+def user(dovecot: Dovecot) -> User:
+    return User("kim", dovecot.home, f"maildir:{dovecot.home}/Maildir")
+
+
+def test_dovecot_to_mas_and_back(dovecot: Dovecot) -> None:
+    for number in range(1, 6):
+        dovecot("save", "-m", "INBOX", given=MESSAGE.format(n=number))
+    dovecot("mailbox", "create", "-s", "Archive.2024")
+    dovecot("mailbox", "create", "Entwürfe")
+    for number in range(6, 9):
+        dovecot("save", "-m", "Archive.2024", given=MESSAGE.format(n=number))
+    dovecot("flags", "add", "\\Seen $Junk", "mailbox", "INBOX", "1:3")
+    dovecot("flags", "add", "\\Flagged Work", "mailbox", "INBOX", "3")
+    dovecot("expunge", "mailbox", "INBOX", "2")
+    before, status = dovecot.messages("INBOX"), dovecot.status()
+
+    async def visit() -> None:
+        store = MaildirStore(config(dovecot.home))
+        account = await store.open(user(dovecot))
+        assert {info.name: info.subscribed for info in await account.list()} == {
+            "INBOX": False,
+            "Archive": False,
+            "Archive.2024": True,
+            "Entwürfe": False,
+        }
+        for name, (messages, uid_next, validity, guid) in status.items():
+            (seen,) = await account.status([MailboxName(name)])
+            assert seen is not None
+            assert (str(seen.uid_validity), str(seen.uid_next), str(seen.messages), seen.mailbox_id) == (
+                validity,
+                uid_next,
+                messages,
+                guid,
+            )
+        selection = await account.select(INBOX)
+        assert list(selection.snapshot.uids) == [1, 3, 4, 5] == list(before)
+        names = selection.snapshot.keywords
+        junk, work = (1 << (5 + names.index(name)) for name in ("$Junk", "Work"))
+        assert list(selection.snapshot.flags) == [SEEN | junk, SEEN | junk | FLAGGED | work, 0, 0]
+        rows = [row async for batch in selection.fetch([1, 3, 4, 5], [Column.INTERNAL_DATE]) for row in batch]
+        assert {row[0]: str(row[1]) for row in rows} == {uid: date for uid, (_, date, _) in before.items()}
+        assert (await contents(selection))[5] == MESSAGE.format(n=5).encode()
+        # Now ours: flags, a keyword of our own, a copy, a move, an expunge, new mail, a new mailbox, subscriptions.
+        await selection.store([4], StoreOp.ADD, Flags(SEEN, frozenset({"Mine"})))
+        await selection.store([1], StoreOp.REMOVE, Flags(0, frozenset({"$Junk"})))
+        await selection.copy([3], MailboxName("Archive.2024"))
+        await account.create(MailboxName("New.Größe"))
+        await selection.move([5], MailboxName("New.Größe"))
+        assert await put(store, account, octets=[MESSAGE.format(n=9).encode()], delivery=True) == [6]
+        await account.subscribe(MailboxName("New.Größe"))
+        await account.unsubscribe(MailboxName("Archive.2024"))
+        await account.rename(MailboxName("Entwürfe"), MailboxName("Drafts"))
+        await selection.close()
+        assert await account.write(lambda: verifying.verify(account.engine)) == []
+        await store.close()
+
+    asyncio.run(visit())
+    after = dovecot.messages("INBOX")
+    assert {uid: flags for uid, (flags, _, _) in after.items()} == {
+        1: {"\\Seen"},
+        3: {"\\Seen", "\\Flagged", "$Junk", "Work"},
+        4: {"\\Seen", "Mine"},
+        6: set(),
+    }
+    for uid in (1, 3, 4):
+        assert after[uid][1:] == before[uid][1:]
+    assert {uid: flags for uid, (flags, _, _) in dovecot.messages("Archive.2024").items()} == {
+        1: set(),
+        2: set(),
+        3: set(),
+        4: {"\\Seen", "\\Flagged", "$Junk", "Work"},
+    }
+    again = dovecot.status()
+    assert again["Drafts"] == status["Entwürfe"]
+    assert again["INBOX"][2:] == status["INBOX"][2:]
+    assert again["INBOX"][1] == "7"
+    assert again["New.Größe"][:2] == ("1", "2")
+    assert dovecot("mailbox", "list", "-s")[1:] == ["New.Größe"]
+
+    # And Dovecot works on, then we again.
+    dovecot("flags", "remove", "\\Seen", "mailbox", "INBOX", "uid", "4")
+    dovecot("flags", "add", "Fresh", "mailbox", "INBOX", "uid", "6")
+    dovecot("save", "-m", "INBOX", given=MESSAGE.format(n=10))
+    dovecot("expunge", "mailbox", "INBOX", "uid", "1")
+    last = dovecot.messages("INBOX")
+
+    async def revisit() -> None:
+        store = MaildirStore(config(dovecot.home))
+        account = await store.open(user(dovecot))
+        selection = await account.select(INBOX)
+        names = selection.snapshot.keywords
+        found = {
+            uid: {
+                name for name, bit in (("\\Seen", SEEN), ("\\Flagged", FLAGGED), ("\\Deleted", DELETED)) if flags & bit
+            }
+            | {name for number, name in enumerate(names) if flags >> (5 + number) & 1}
+            for uid, flags in zip(selection.snapshot.uids, selection.snapshot.flags, strict=True)
+        }
+        assert found == {uid: flags for uid, (flags, _, _) in last.items()}
+        assert sorted(found) == [3, 4, 6, 7]
+        assert await account.write(lambda: verifying.verify(account.engine)) == []
+        await store.close()
+
+    asyncio.run(revisit())

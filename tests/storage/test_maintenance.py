@@ -1,0 +1,70 @@
+"""A new index, verification, quota, collecting."""
+
+from __future__ import annotations
+
+from mas.storage import contents, index, maintenance
+from mas.storage.model import DELETED, INBOX, Column, Flags, MailboxName, StoreOp
+from mas.storage.store import MaildirStore
+from mas.user import User
+from tests.storage.test_account import MESSAGE, put
+
+
+async def test_rebuild_under_a_session(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    await account.create(MailboxName("Box"))
+    await put(store, account, "Box", [MESSAGE] * 70)
+    await put(store, account)
+    selection = await account.select(MailboxName("Box"))
+    await selection.store([3], StoreOp.ADD, Flags(0, frozenset({"Work"})))
+    seen: list[tuple[str, int, int]] = []
+    assert await maintenance.rebuild(account, lambda *what: seen.append(what)) == 71
+    assert seen[0] == ("Box", 0, 70)
+    assert seen[-1] == ("INBOX", 1, 1)
+    assert not selection.gone
+    assert list(selection.snapshot.uids) == list(range(1, 71))
+    rows = [row async for batch in selection.fetch([1, 70], [Column.ENVELOPE]) for row in batch]
+    assert len(rows) == 2
+    assert await maintenance.check(account) == []
+
+
+async def test_check_says_what_is_wrong(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    await put(store, account, octets=[MESSAGE] * 3, flags=Flags(DELETED))
+    assert await maintenance.check(account) == []
+
+    def damage() -> None:
+        with account.engine.transaction(durable=True) as transaction:
+            row = account.engine.require(INBOX)
+            row.messages, row.size = 7, 1
+            transaction.touch(row)
+            transaction.execute("UPDATE message SET file = 'cur/nowhere:2,' WHERE uid = 2")
+
+    await account.write(damage)
+    problems = await maintenance.check(account)
+    assert [problem.partition(":")[0] for problem in problems] == ["INBOX"] * len(problems)
+    text = "\n".join(problems)
+    for part in ("messages is 7, counted 3", "size is 1", "uid 2: no file cur/nowhere", "is not in the index"):
+        assert part in text
+    usage, wrong = await maintenance.recalculate(account)
+    assert wrong
+    assert (usage[0].messages, usage[0].storage) == (3, 3 * len(MESSAGE))
+    assert not (await maintenance.recalculate(account))[1]
+
+
+async def test_tidy_collects_what_nobody_has(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    await put(store, account, octets=[MESSAGE.replace(b"Hello", b"%d" % n) for n in range(5)])
+    await account.create(MailboxName("Copies"))
+    selection = await account.select(INBOX)
+    await selection.copy([1, 2], MailboxName("Copies"))
+    await selection.store([1, 3, 4], StoreOp.ADD, Flags(DELETED))
+    selection.take_changes()
+    assert await selection.expunge() == [1, 3, 4]
+    await account.write(lambda: contents.collect(account.engine))
+    with account.engine.reading() as database:
+        for table in ("content", "content_text", "content_header"):
+            assert index.fetch_all(database, f"SELECT count(*) FROM {table}") == [(3,)]
+    await maintenance.tidy(account)
+    copies = await account.select(MailboxName("Copies"))
+    rows = [row async for batch in copies.fetch([1, 2], [Column.ENVELOPE]) for row in batch]
+    assert [b'"0"' in bytes(str(row[1]), "ascii") for row in rows] == [True, False]
