@@ -169,10 +169,10 @@ def rename(engine: Engine, old: MailboxName, new: MailboxName) -> None:
     directory_of(new, engine.separator)
     prefix = old + engine.separator
     moving = [row for row in engine.rows.values() if row.name == old or row.name.startswith(prefix)]
-    if not moving:
-        raise MailboxNotFound(old)
     if new == INBOX or engine.row_named(new) is not None:
         raise MailboxExists(new)
+    if not moving:
+        raise MailboxNotFound(old)
     if new.startswith(prefix):
         raise InvalidMailboxName(new, "a mailbox cannot become its own inferior")
     pairs = []
