@@ -80,6 +80,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.delivery",
         "mas.protocols",
     ),
+    "mas.protocols.auth_socket": (
+        "mas.errors",
+        "mas.config",
+        "mas.services",
+        "mas.logs",
+        "mas.auth",
+        "mas.protocols",
+    ),
     "mas.protocols.managesieve": (
         "mas.errors",
         "mas.user",

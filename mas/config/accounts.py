@@ -96,6 +96,7 @@ class Auth(Section):
     timeout: Duration = written("6s")
     workers: Count = 0
     queue: Positive = 256
+    max_connections: Positive = 1000
     max_response: Size = written("8K")
     socket: tuple[UnixSocket, ...] = written((_POSTFIX_AUTH,))
 

@@ -14,6 +14,7 @@ from mas.filtering.filter import Filter
 from mas.filtering.memory import Memory
 from mas.outgoing import transport
 from mas.outgoing.queue import Envelope, Queue
+from mas.protocols.auth_socket import session as auth_socket
 from mas.protocols.imap import session as imap
 from mas.protocols.listener import Service
 from mas.protocols.lmtp.session import Lmtp
@@ -30,6 +31,8 @@ log = logs.get_logger("server")
 
 OUTGOING_INTERVAL = 30.0
 """Seconds between two looks for outgoing mail whose next try is due; a first try is made at once."""
+AUTH_WRITE_TIMEOUT = 30.0
+"""Seconds in which a client of the auth socket has to read an answer."""
 EXPIRE_INTERVAL = 6 * 3600.0
 """Seconds between two runs of autoexpunge over all users; logouts and deliveries run it for one."""
 
@@ -66,6 +69,12 @@ async def compose(config: Config, registry: Registry) -> Composition:
             ),
             "lmtp": Service(
                 "lmtp", lmtp.open, max_connections=config.lmtp.max_connections, write_timeout=config.lmtp.idle_timeout
+            ),
+            "auth": Service(
+                "auth",
+                lambda peer, _: auth_socket.open_session(services, peer),
+                max_connections=config.auth.max_connections,
+                write_timeout=AUTH_WRITE_TIMEOUT,
             ),
             "sieve": Service(
                 "sieve",

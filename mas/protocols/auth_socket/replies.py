@@ -1,0 +1,52 @@
+"""Answers to octets, pure; the order of fields is Dovecot's."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+from mas.protocols.auth_socket.connection import MAJOR, MINOR
+
+_PROPERTIES = {
+    "PLAIN": "plaintext",
+    "LOGIN": "plaintext",
+    "CRAM-MD5": "dictionary\tactive",
+    "SCRAM-SHA-1": "mutual-auth",
+    "SCRAM-SHA-256": "mutual-auth",
+}
+"""What Dovecot says of a mechanism; Postfix filters by it (``smtpd_sasl_security_options``)."""
+_ESCAPES = str.maketrans({"\0": "\x010", "\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"})
+
+
+def handshake(mechanisms: Sequence[str], pid: int, connection: int, cookie: str) -> bytes:
+    """What a client gets at once. ``cookie``: 32 hexadecimal digits that nobody can guess."""
+    offered = "".join(f"MECH\t{name}\t{_PROPERTIES.get(name, '')}".rstrip("\t") + "\n" for name in mechanisms)
+    return f"VERSION\t{MAJOR}\t{MINOR}\n{offered}SPID\t{pid}\nCUID\t{connection}\nCOOKIE\t{cookie}\nDONE\n".encode()
+
+
+def ok(number: int, user: str) -> bytes:
+    """The password was right."""
+    return f"OK\t{number}\tuser={_escaped(user)}\n".encode()
+
+
+def cont(number: int, challenge: bytes) -> bytes:
+    """A challenge."""
+    return b"CONT\t%d\t%s\n" % (number, base64.b64encode(challenge))
+
+
+def fail(number: int, *, user: str = "", code: str = "", temporary: bool = False, reason: str = "") -> bytes:
+    """No. ``temporary`` is what Postfix turns into a 454: the words are those of old and new Dovecot together."""
+    words = [f"FAIL\t{number}"]
+    if user:
+        words.append(f"user={_escaped(user)}")
+    if temporary:
+        words += ["temp", "code=temp_fail"]
+    if code:
+        words.append(f"code={code}")
+    if reason:
+        words.append(f"reason={_escaped(reason)}")
+    return "\t".join(words).encode("utf-8", "replace") + b"\n"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
