@@ -68,6 +68,7 @@ class Host:
     settings: str = ""
     top_settings: str = ""
     workers: int = 1
+    auth_sockets: str = "[]"
     imap_port: int = 0
     imaps_port: int = 0
     sieve_port: int = 0
@@ -129,7 +130,7 @@ port = {self.sieve_port}
 [[lmtp.socket]]
 path = "{self.lmtp_path}"
 [auth]
-socket = []
+socket = {self.auth_sockets}
 [[passdb]]
 driver = "sql"
 url = "sqlite+aiosqlite:///{d}/accounts.sqlite"
@@ -216,14 +217,21 @@ home = "{d}/mail/%d/%n"
 
 @contextlib.contextmanager
 def running_host(
-    users: Mapping[str, str] | None = None, *, settings: str = "", top_settings: str = "", workers: int = 1
+    users: Mapping[str, str] | None = None,
+    *,
+    settings: str = "",
+    top_settings: str = "",
+    workers: int = 1,
+    auth_sockets: str = "[]",
 ) -> Iterator[Host]:
     """A server that runs while the block does. ``users``: names to passwords; ``kim@example.net`` with ``secret`` by default.
 
     Its directory is not pytest's: that one is for root alone when root runs the tests, and too long a path for a UNIX socket.
     """
     with tempfile.TemporaryDirectory(prefix="mas-host-", ignore_cleanup_errors=True) as directory:
-        host = Host(Path(directory), users or {"kim@example.net": "secret"}, settings, top_settings, workers)
+        host = Host(
+            Path(directory), users or {"kim@example.net": "secret"}, settings, top_settings, workers, auth_sockets
+        )
         host.prepare()
         host.start()
         try:

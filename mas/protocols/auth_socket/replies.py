@@ -35,12 +35,13 @@ def cont(number: int, challenge: bytes) -> bytes:
 
 
 def fail(number: int, *, user: str = "", code: str = "", temporary: bool = False, reason: str = "") -> bytes:
-    """No. ``temporary`` is what Postfix turns into a 454: the words are those of old and new Dovecot together."""
+    """No. ``temporary``: nobody knows whether the password is right. Beyond Dovecot's ``code=temp_fail`` it has a reason, since Postfix
+    knows no code: it answers 535 either way, and with a reason its text at least says that it will pass."""
     words = [f"FAIL\t{number}"]
     if user:
         words.append(f"user={_escaped(user)}")
     if temporary:
-        words += ["temp", "code=temp_fail"]
+        words += ["code=temp_fail", "reason=Temporary authentication failure"]
     if code:
         words.append(f"code={code}")
     if reason:

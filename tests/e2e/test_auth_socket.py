@@ -1,0 +1,173 @@
+"""The auth socket: a plain client, and Debian's Postfix checking SMTP passwords by it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import smtplib
+import socket
+import ssl
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.test_postfix import MASTER, Postfix
+from tests.support.host import Host, free_ports, running_host
+from tests.support.servers import need
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+KIM = "kim@example.net"
+HELLO = b"VERSION\t1\t1\nCPID\t77\n"
+
+
+@contextmanager
+def host_with_socket() -> Iterator[tuple[Host, Path]]:
+    with tempfile.TemporaryDirectory(prefix="mas-auth-", ignore_cleanup_errors=True) as directory:
+        os.chmod(directory, 0o755)
+        path = Path(directory) / "auth"
+        with running_host(auth_sockets=f'[{{path = "{path}", mode = "0666"}}]') as host:
+            deadline = time.monotonic() + 30
+            while not path.exists():
+                # It takes its place when a worker accepts on it, which may be after the first greeting.
+                assert time.monotonic() < deadline, host.log()
+                time.sleep(0.01)
+            yield host, path
+
+
+def plain(user: str, password: str) -> bytes:
+    return base64.b64encode(f"\0{user}\0{password}".encode())
+
+
+class Client:
+    """A client of the socket."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(20)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile("rb")
+        self.handshake: list[bytes] = []
+        while not self.handshake or self.handshake[-1] != b"DONE\n":
+            self.handshake.append(self.file.readline())
+        self.socket.sendall(HELLO)
+
+    def ask(self, *lines: bytes) -> None:
+        self.socket.sendall(b"".join(line + b"\n" for line in lines))
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+
+def test_many_requests_at_once_on_one_connection() -> None:
+    with host_with_socket() as (_, path):
+        client = Client(path)
+        assert client.handshake[:3] == [b"VERSION\t1\t2\n", b"MECH\tPLAIN\tplaintext\n", b"MECH\tLOGIN\tplaintext\n"]
+        client.ask(
+            b"AUTH\t1\tPLAIN\tservice=smtp\trip=192.0.2.1\tresp=" + plain(KIM, "wrong"),
+            b"AUTH\t2\tPLAIN\tservice=smtp\tsecured\tresp=" + plain(KIM, "secret"),
+            b"AUTH\t3\tPLAIN\tservice=smtp\tresp=!!!",
+            b"AUTH\t4\tLOGIN\tservice=smtp",
+        )
+        answers = {client.file.readline() for _ in range(3)}
+        # The wrong password waits for its delay; nobody else does.
+        assert answers == {
+            b"OK\t2\tuser=kim@example.net\n",
+            b"FAIL\t3\tcode=invalid_base64\treason=Invalid base64 data in initial response\n",
+            b"CONT\t4\t" + base64.b64encode(b"Username:") + b"\n",
+        }
+        client.ask(b"CONT\t4\t" + base64.b64encode(KIM.encode()))
+        assert client.file.readline() == b"CONT\t4\t" + base64.b64encode(b"Password:") + b"\n"
+        client.ask(b"CONT\t4\t" + base64.b64encode(b"secret"))
+        assert {client.file.readline(), client.file.readline()} == {
+            b"OK\t4\tuser=kim@example.net\n",
+            b"FAIL\t1\tuser=kim@example.net\n",
+        }
+        client.close()
+
+
+def test_a_broken_client_is_disconnected() -> None:
+    with host_with_socket() as (_, path):
+        client = Client(path)
+        client.ask(b"AUTH\t1\tNTLM\tservice=smtp")
+        assert client.file.readline() == b""
+        client.close()
+
+
+def test_a_database_that_is_gone_is_a_temporary_failure() -> None:
+    with host_with_socket() as (host, path):
+        client = Client(path)
+        (host.directory / "accounts.sqlite").rename(host.directory / "away")
+        (host.directory / "accounts.sqlite").mkdir()
+        client.ask(b"AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain(KIM, "secret"))
+        assert (
+            client.file.readline()
+            == b"FAIL\t1\tuser=kim@example.net\tcode=temp_fail\treason=Temporary authentication failure\n"
+        )
+        client.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Postfix needs root")
+def test_postfix_checks_smtp_passwords() -> None:
+    need("postfix")
+    with host_with_socket() as (host, path), tempfile.TemporaryDirectory(prefix="mas-postfix-") as directory:
+        os.chmod(directory, 0o755)
+        (port,) = free_ports(1)
+        postfix = Postfix(Path(directory), host.lmtp_path)
+        master = f"127.0.0.1:{port} inet n - n - - smtpd\ntlsmgr unix - - n 1000? 1 tlsmgr\n{MASTER}"
+        (postfix.config / "master.cf").write_text(master)
+        tls = Path(directory) / "tls.pem"
+        tls.write_text((host.directory / "key.pem").read_text() + (host.directory / "cert.pem").read_text())
+        with (postfix.config / "main.cf").open("a") as file:
+            file.write(
+                f"smtpd_sasl_type = dovecot\nsmtpd_sasl_path = {path}\nsmtpd_sasl_auth_enable = yes\nsmtpd_tls_auth_only = yes\n"
+                f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {tls}\n"
+                "smtpd_relay_restrictions = permit_sasl_authenticated, reject\n"
+            )
+        postfix.start()
+        try:
+            for mechanism in ("PLAIN", "LOGIN"):
+                with connected(port, host.client_context()) as smtp:
+                    smtp.user, smtp.password = KIM, "secret"
+                    code, _ = smtp.auth(mechanism, getattr(smtp, f"auth_{mechanism.lower()}"))
+                    assert code == 235
+            with (
+                connected(port, host.client_context()) as smtp,
+                pytest.raises(smtplib.SMTPAuthenticationError) as refused,
+            ):
+                smtp.login(KIM, "wrong")
+            assert refused.value.smtp_code == 535
+            (host.directory / "accounts.sqlite").write_bytes(b"no database any more" * 1000)
+            with (
+                connected(port, host.client_context()) as smtp,
+                pytest.raises(smtplib.SMTPAuthenticationError) as later,
+            ):
+                smtp.login("lee@example.net", "secret")
+            # Postfix knows only this one word for a refusal, but it passes the reason on.
+            assert later.value.smtp_code == 535
+            assert b"Temporary authentication failure" in later.value.smtp_error
+        finally:
+            postfix.stop()
+
+
+@contextmanager
+def connected(port: int, context: ssl.SSLContext) -> Iterator[smtplib.SMTP]:
+    """An SMTP client after STARTTLS, once Postfix listens."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            smtp = smtplib.SMTP("127.0.0.1", port, timeout=30)
+            break
+        except OSError:
+            assert time.monotonic() < deadline, "Postfix does not listen"
+            time.sleep(0.05)
+    with smtp:
+        smtp.ehlo()
+        assert not smtp.has_extn("auth")
+        smtp.starttls(context=context)
+        smtp.ehlo()
+        yield smtp
