@@ -82,8 +82,9 @@ class MaildirAccount(LiveAccount):
             tree.remove_rubbish(self.engine)
             remove_abandoned(self.engine.path("", "tmp"))
             self.quotas.settle(self.sums())
+            self.engine.keep_reserve()
 
-        await self.write(work)
+        await self.write(work, removes=True)
         await self.make_special()
 
     async def list(self) -> Sequence[MailboxInfo]:
@@ -143,7 +144,7 @@ class MaildirAccount(LiveAccount):
             self.quotas.released(self.sums(), name, *before.get(name, (0, 0)))
             return rubbish
 
-        rubbish = await self.write(work)
+        rubbish = await self.write(work, removes=True)
         await self.blocking.run(tree.remove_rubbish, self.engine, rubbish)
 
     async def rename(self, old: MailboxName, new: MailboxName) -> None:

@@ -47,6 +47,9 @@ from mas.storage.model import MailboxName, MailboxStatus, Modseq, Uid, UidValidi
 GAP = 1000
 """How far uids and modseqs jump after an unclean stop; at most this many are given without an fsync."""
 
+RESERVE = 96 << 10
+"""Octets that are kept allocated beside the index, so that flags can be set and messages removed when the disk is full."""
+
 _log = structlog.get_logger("mas.storage")
 
 
@@ -375,6 +378,30 @@ class Engine:
             row.first_recent,
             bool(row.pending),
         )
+
+    # Room to delete in
+
+    def keep_reserve(self) -> None:
+        """Allocate the reserve when it is not there; a full disk leaves it for later."""
+        path = self.location.reserve_file
+        if os.path.exists(path):
+            return
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, RESERVE)
+            finally:
+                os.close(fd)
+        except OSError:
+            disk.discard(path)
+
+    def release_reserve(self) -> bool:
+        """The disk is full and something is to be removed: give the index the reserve to grow into. False when it is used up."""
+        try:
+            os.unlink(self.location.reserve_file)
+        except OSError:
+            return False
+        return True
 
     # Names
 

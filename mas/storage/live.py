@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from mas.errors import StorageUnavailable
+from mas.errors import DiskFull, StorageUnavailable
 from mas.storage import (
     contents,
     disk,
@@ -84,12 +84,15 @@ class LiveAccount(abc.ABC):
 
     # Writers
 
-    async def write(self, work: Callable[[], T], *, on_snapshot: bool = False) -> T:
-        """Run ``work`` in a thread under the account's lock, and apply what happened. ``on_snapshot``: it reads snapshots, which must then
-        be in step with the rows. Finishes even when the caller is cancelled."""
-        return await self.blocking.settled(self._write(work, on_snapshot))
+    async def write(self, work: Callable[[], T], *, on_snapshot: bool = False, removes: bool = False) -> T:
+        """Run ``work`` in a thread under the account's lock, and apply what happened. Finishes even when the caller is cancelled.
 
-    async def _write(self, work: Callable[[], T], on_snapshot: bool) -> T:
+        on_snapshot: it reads snapshots, which must then be in step with the rows. removes: it may make room, so it may use the reserve of
+        a full disk. ``work`` may be run again when the snapshots were behind, the index was damaged or the disk was full.
+        """
+        return await self.blocking.settled(self._write(work, on_snapshot, removes))
+
+    async def _write(self, work: Callable[[], T], on_snapshot: bool, removes: bool) -> T:
         async with self._order:
             repaired = False
             while True:
@@ -97,6 +100,9 @@ class LiveAccount(abc.ABC):
                     return await self.blocking.run(self._locked, work, on_snapshot)
                 except _Behind:
                     continue
+                except DiskFull:
+                    if not (removes and await self.blocking.run(self.engine.release_reserve)):
+                        raise
                 except disk.IndexDamaged as error:
                     await self.blocking.run(self.engine.discard_index)
                     if repaired:

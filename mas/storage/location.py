@@ -27,6 +27,10 @@ class Location:
         return self.index + "/mas-index.sqlite"
 
     @property
+    def reserve_file(self) -> str:
+        return self.index + "/mas-index.reserve"
+
+    @property
     def lock_file(self) -> str:
         return self.index + "/mas-index.lock"
 

@@ -90,6 +90,7 @@ async def tidy(account: MaildirAccount) -> None:
         engine = account.engine
         with engine.mutex:
             ((garbage,),) = index.fetch_all(engine.database, "SELECT garbage FROM account")
+        engine.keep_reserve()
         if garbage < GARBAGE:
             return
         contents.collect(engine)

@@ -273,7 +273,7 @@ class MaildirSelection:
                         ]
             return FlagsStored(changed, change.unchanged, change.failed)
 
-        return await self._account.write(work, on_snapshot=True)
+        return await self._account.write(work, on_snapshot=True, removes=True)
 
     async def copy(self, uids: Sequence[int], target: MailboxName) -> Copied:
         return await self._transfer(uids, target, move=False)
@@ -329,7 +329,7 @@ class MaildirSelection:
                 going = [snapshot.uids[i] for i in self._positions(wanted) if snapshot.flags[i] & DELETED]
             return [Uid(uid) for uid in self._account.expunge(row, going)]
 
-        return await self._account.write(work, on_snapshot=True)
+        return await self._account.write(work, on_snapshot=True, removes=True)
 
     async def resync(self, since: Modseq, known: Sequence[tuple[int, int]] | None) -> Resync:
         await self.refresh()
