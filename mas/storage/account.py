@@ -29,7 +29,6 @@ from mas.storage.engine import Face
 from mas.storage.incoming import MaildirIncoming, remove_abandoned
 from mas.storage.index import MailboxRow, Transaction
 from mas.storage.live import LiveAccount
-from mas.storage.lock import dotlock
 from mas.storage.mailbox import OpenMailbox
 from mas.storage.maildir_name import check_name, directory_of
 from mas.storage.model import (
@@ -201,7 +200,7 @@ class MaildirAccount(LiveAccount):
     async def _change_subscriptions(self, change: Callable[[Names], Names]) -> None:
         def work() -> None:
             path = self.engine.path("", subscriptions.FILE_NAME)
-            with dotlock(path, self.engine.config.mail.lock_timeout):
+            with self.engine.dotlock(path):
                 before = self._read_subscriptions(path)
                 after = change(before)
                 if after != before:

@@ -39,7 +39,7 @@ from mas.errors import MailboxNotFound, MailboxNotSelectable
 from mas.storage import disk, index, schema, uidlist
 from mas.storage.index import Event, MailboxRow, Transaction
 from mas.storage.location import Location
-from mas.storage.lock import AccountLock
+from mas.storage.lock import AccountLock, dotlock
 from mas.storage.maildir_name import directory_of, name_of
 from mas.storage.mime.header import header_holds
 from mas.storage.model import MailboxName, MailboxStatus, Modseq, Uid, UidValidity
@@ -159,6 +159,7 @@ class Engine:
                 finally:
                     self._lock.release()
             self._drop()
+            disk.discard(self._dotlock_source)
             if self._lock is not None:
                 self._lock.close()
                 self._lock = None
@@ -402,6 +403,14 @@ class Engine:
         except OSError:
             return False
         return True
+
+    def dotlock(self, path: str) -> contextlib.AbstractContextManager[str]:
+        """Hold Dovecot's lock of a file, inside ``exclusive``."""
+        return dotlock(path, self.config.mail.lock_timeout, self._dotlock_source)
+
+    @property
+    def _dotlock_source(self) -> str:
+        return f"{self.location.root}/tmp/mas-dotlock.{os.getpid()}"
 
     # Names
 

@@ -88,13 +88,17 @@ STALE_AFTER = 120.0
 
 
 @contextlib.contextmanager
-def dotlock(path: str, timeout: float = 30.0) -> Iterator[str]:
-    """Hold ``path.lock``. Yields its name. Raises StorageUnavailable after ``timeout`` seconds."""
+def dotlock(path: str, timeout: float = 30.0, source: str = "") -> Iterator[str]:
+    """Hold ``path.lock``. Yields its name. Raises StorageUnavailable after ``timeout`` seconds.
+
+    source: a file of this process in the same file system. The lock is a hard link to it: making a file costs several times as much, and
+    every delivery needs the lock once. It is made when it is not there.
+    """
     lock = path + ".lock"
     pause, deadline = 0.001, time.monotonic() + timeout
     while True:
         try:
-            fd = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            _take(lock, source)
             break
         except FileExistsError:
             with contextlib.suppress(FileNotFoundError):
@@ -106,19 +110,43 @@ def dotlock(path: str, timeout: float = 30.0) -> Iterator[str]:
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
     try:
-        try:
-            os.write(fd, f"{os.getpid()}:{_HOST}".encode())
-        finally:
-            os.close(fd)
         yield lock
     finally:
         disk.discard(lock)
 
 
+def _take(lock: str, source: str) -> None:
+    """Raises FileExistsError when somebody has the lock."""
+    if source:
+        try:
+            os.link(source, lock)
+        except FileNotFoundError:
+            # Either of the two: a source that is there leaves the lock's own directory, and that is the caller's error.
+            with contextlib.suppress(FileExistsError):
+                _mark(source)
+            return _take(lock, "")
+        except FileExistsError:
+            raise
+        except OSError:
+            return _take(lock, "")
+        return None
+    return _mark(lock)
+
+
+def _mark(path: str) -> None:
+    """Make a file that says whose it is, as Dovecot writes it into its locks."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, f"{os.getpid()}:{_HOST}".encode())
+    finally:
+        os.close(fd)
+
+
 def _abandoned(lock: str) -> bool:
     """Whether the maker of a dotlock is dead: too old, or its process (``pid:host``, as Dovecot writes it) is gone, is ourselves (who hold
     the account's lock, so it is a leftover), or began after the lock was made. Raises FileNotFoundError."""
-    made = os.stat(lock).st_mtime
+    status = os.stat(lock)
+    made = max(status.st_mtime, status.st_ctime)
     if time.time() - made > STALE_AFTER:
         return True
     with open(lock, encoding="ascii", errors="replace") as file:

@@ -35,7 +35,6 @@ import structlog
 from mas.storage import disk, index, keywords, numbers, uidlist
 from mas.storage.engine import Engine
 from mas.storage.index import Event, EventKind, MailboxRow, NewMessage, Transaction
-from mas.storage.lock import dotlock
 from mas.storage.maildir_name import FILE_FLAGS, FILE_KEYWORDS, arrival_of, flags_of, renamed, sizes_of, split_name
 from mas.storage.model import DELETED, KEYWORD_SHIFT, SEEN
 
@@ -389,7 +388,7 @@ def crlf_length(octets: bytes) -> int:
 def record_uids(engine: Engine, row: MailboxRow, entries: Iterable[tuple[int, str]]) -> None:
     """Append to the uid list; written anew when it is missing or damaged."""
     path = uidlist_path(engine, row)
-    with dotlock(path, engine.config.mail.lock_timeout):
+    with engine.dotlock(path):
         try:
             uidlist.append_uidlist(path, entries)
         except FileNotFoundError:
@@ -399,7 +398,7 @@ def record_uids(engine: Engine, row: MailboxRow, entries: Iterable[tuple[int, st
 
 def rewrite_uidlist(engine: Engine, row: MailboxRow) -> None:
     """The uid list from the index."""
-    with dotlock(uidlist_path(engine, row), engine.config.mail.lock_timeout):
+    with engine.dotlock(uidlist_path(engine, row)):
         _rewrite(engine, row, ())
         row.uidlist = uidlist.identity(uidlist_path(engine, row))
 
@@ -420,7 +419,7 @@ def _rewrite(engine: Engine, row: MailboxRow, more: Iterable[tuple[int, str]]) -
 def write_keywords(engine: Engine, row: MailboxRow, names: list[str]) -> None:
     """``dovecot-keywords`` from the index's names, under its dotlock."""
     path = engine.path(row.directory, keywords.FILE_NAME)
-    with dotlock(path, engine.config.mail.lock_timeout):
+    with engine.dotlock(path):
         content = keywords.encode_keywords({number: name for number, name in enumerate(names[:FILE_KEYWORDS]) if name})
         disk.replace_file(path, content, path + ".tmp")
         row.keywords = uidlist.identity(path)

@@ -22,7 +22,6 @@ from mas.errors import InvalidMailboxName, MailboxExists, MailboxForbidden, Mail
 from mas.storage import disk, uidlist
 from mas.storage.engine import Engine
 from mas.storage.index import MailboxRow, Transaction
-from mas.storage.lock import dotlock
 from mas.storage.maildir_name import check_name, directory_of
 from mas.storage.model import INBOX, MailboxName
 
@@ -83,7 +82,7 @@ def adopt(
     transaction.insert_mailbox(row)
     if listed is None or listed.guid != guid:
         entries = sorted((uid, base) for base, uid in listed.uids.items()) if listed is not None else []
-        with dotlock(path, engine.config.mail.lock_timeout):
+        with engine.dotlock(path):
             uidlist.replace_uidlist(path, row.uid_validity, row.uid_next, guid, entries)
     return row
 

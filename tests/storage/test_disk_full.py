@@ -49,7 +49,7 @@ async def test_full_disk(small: Path, tmp_path: Path) -> None:
         await put(store, account, octets=[MESSAGE + b"y" * 50_000])
     uids = list(selection.snapshot.uids)
     assert uids[:5] == [1, 2, 3, 4, 5]
-    assert not list((small / "Maildir/tmp").iterdir())
+    assert not [path for path in (small / "Maildir/tmp").iterdir() if not path.name.startswith("mas-dotlock")]
     with pytest.raises(DiskFull):
         await account.create(MailboxName("More"))
     # Reading and deleting work on.
