@@ -1,14 +1,16 @@
-"""``mas sieve``: check and try scripts without a running server."""
+"""``mas sieve``: check and try scripts without a running server; the scripts of a user."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from mas.cli.output import Json, print_json
+from mas.cli import Settings
+from mas.cli.output import Json, print_json, rows
 from mas.filtering.dry_run import describe, dry_run
 from mas.sieve.compiler import compile_script
 from mas.sieve.extensions import OPTIONAL, default_registry
@@ -16,8 +18,16 @@ from mas.sieve.limits import Limits
 from mas.sieve.message import Transaction
 from mas.sieve.source import ScriptError
 
+if TYPE_CHECKING:
+    from mas.auth.service import Accounts
+    from mas.storage.scripts import ScriptFolder
+    from mas.storage.store import MaildirStore
+
+T = TypeVar("T")
 scripts = typer.Typer(help="Sieve scripts.", no_args_is_help=True)
 _ALL_ERRORS = 1000
+User = Annotated[str, typer.Argument(metavar="USER")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the script, without .sieve.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,6 +86,84 @@ def try_out(
             print(line)
     if result.error:
         raise SystemExit(1)
+
+
+@scripts.command("list")
+def list_(context: typer.Context, user: User, json: Json = False) -> None:
+    """The scripts of a user, and which one is active."""
+
+    def listed(folder: ScriptFolder) -> list[dict[str, object]]:
+        active = folder.active_name()
+        return [{"name": name, "active": name == active} for name in folder.names()]
+
+    rows(_with_scripts(context, user, listed), as_json=json)
+
+
+@scripts.command()
+def get(context: typer.Context, user: User, name: Name) -> None:
+    """Print a script."""
+    sys.stdout.buffer.write(_with_scripts(context, user, lambda folder: folder.read(name)))
+    sys.stdout.buffer.flush()
+
+
+@scripts.command()
+def put(
+    context: typer.Context,
+    user: User,
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="The script; - is standard input.")] = Path("-"),
+    activate: Annotated[bool, typer.Option("--activate", help="Make it the active one.")] = False,
+) -> None:
+    """Store a script that compiles."""
+    from mas.server.composition import sieve_language
+
+    settings: Settings = context.obj
+    content = sys.stdin.buffer.read() if str(file) == "-" else _read(file)
+    config = settings.load()
+    limits = Limits(max_errors=_ALL_ERRORS, max_script_size=config.sieve.max_script_size)
+    try:
+        program = compile_script(content, sieve_language(config), limits, name)
+    except ScriptError as error:
+        for problem in error.problems:
+            print(f"{file}:{problem.line}:{problem.column}: {problem.text}", file=sys.stderr)
+        raise SystemExit(1) from None
+    for warning in program.warnings:
+        print(f"{file}: warning: {warning}", file=sys.stderr)
+
+    def store(folder: ScriptFolder) -> None:
+        folder.put(name, content)
+        if activate:
+            folder.activate(name)
+
+    _with_scripts(context, user, store)
+
+
+@scripts.command("activate")
+def activate_(
+    context: typer.Context, user: User, name: Annotated[str, typer.Argument(help='"" = no script is active.')]
+) -> None:
+    """Make a script the active one."""
+    _with_scripts(context, user, lambda folder: folder.activate(name))
+
+
+@scripts.command()
+def delete(context: typer.Context, user: User, name: Name) -> None:
+    """Remove a script that is not active."""
+    _with_scripts(context, user, lambda folder: folder.delete(name))
+
+
+def _with_scripts(context: typer.Context, name: str, work: Callable[[ScriptFolder], T]) -> T:
+    """``work`` on the scripts of a user, as the mail's system user."""
+    from mas.cli.mail_user import with_store
+    from mas.storage.scripts import folder_of
+
+    settings: Settings = context.obj
+    config = settings.load()
+
+    async def run(accounts: Accounts, _: MaildirStore) -> T:
+        return work(folder_of(await accounts.lookup(name, "sieve"), config))
+
+    return with_store(context, run)
 
 
 def _read(path: Path) -> bytes:

@@ -14,7 +14,10 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from mas.config import Config
 from mas.errors import DiskFull, MasError, OverQuota, StorageUnavailable
+from mas.user import User
+from mas.variables import expand, values_of
 
 SUFFIX = ".sieve"
 MAX_NAME_OCTETS = 240
@@ -229,6 +232,23 @@ class ScriptFolder:
         os.symlink(os.path.relpath(path, self.active.parent), aside)
         os.replace(aside, self.active)
         _sync(self.active.parent)
+
+
+def folder_of(user: User, config: Config) -> ScriptFolder:
+    """The scripts of a user, where the configuration says."""
+    settings = config.sieve
+
+    def place(template: str) -> Path:
+        path = expand(template, values_of(user.name, home=str(user.home), service="sieve"))
+        return user.home / path[2:] if path.startswith("~/") else Path(path)
+
+    return ScriptFolder(
+        place(settings.dir),
+        place(settings.active),
+        max_scripts=settings.max_scripts,
+        max_storage=settings.max_storage,
+        max_size=settings.max_script_size,
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -88,3 +88,26 @@ def test_nobody_is_there_without_a_server(config: Path) -> None:
     assert as_json(config, "who") == []
     done = run("kick", KIM, config=config)
     assert (done.returncode, done.stderr) == (1, f"mas: no session: {KIM}\n")
+
+
+def test_scripts_of_a_user(config: Path) -> None:
+    broken = run_program("sieve", "put", KIM, "away", config=config, stdin="keep\n")
+    assert (broken.returncode, broken.stderr) == (
+        1,
+        "-:2:1: expected ';' or a block after 'keep', found end of script\n",
+    )
+    ok(config, "sieve", "put", KIM, "lists", stdin="keep;\n")
+    ok(config, "sieve", "put", KIM, "away", "--activate", stdin="discard;\n")
+    assert as_json(config, "sieve", "list", KIM) == [
+        {"name": "away", "active": True},
+        {"name": "lists", "active": False},
+    ]
+    assert ok(config, "sieve", "get", KIM, "lists") == "keep;\n"
+    ok(config, "deliver", "-d", KIM, stdin="Subject: gone\n\nx\n")
+    assert run_program("sieve", "delete", KIM, "away", config=config).returncode == 1
+    ok(config, "sieve", "activate", KIM, "lists")
+    ok(config, "sieve", "delete", KIM, "away")
+    ok(config, "sieve", "activate", KIM, "")
+    assert as_json(config, "sieve", "list", KIM) == [{"name": "lists", "active": False}]
+    assert run_program("sieve", "get", KIM, "nothing", config=config).returncode == 1
+    assert next(iter(as_json(config, "mailbox", "status", KIM, "INBOX")))["messages"] == 0

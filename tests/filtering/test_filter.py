@@ -311,3 +311,22 @@ async def test_a_program_that_reads_nothing(tmp_path: Path) -> None:
     )
     large = MAIL + b"x" * 300_000
     assert (await host.deliver(large)).mailboxes == ["Spoken"]
+
+
+@pytest.mark.parametrize(
+    ("field", "mailbox"),
+    [
+        (b"X-Spam: Yes", "Junk"),
+        (b"X-Spam: no", "INBOX"),
+        (b"X-Spam-Flag: YES", "Junk"),
+        (b"X-Spamd-Result: default: False [17.20 / 15.00];\r\n\tBAYES_SPAM(5.00)[99%]", "Junk"),
+        (b"X-Spamd-Result: default: False [-1.20 / 15.00];\r\n\tBAYES_HAM(-3.00)[99%]", "INBOX"),
+        (b"X-Spamd-Result: default: False [6.10 / 15.00]; X(15.00)", "INBOX"),
+        (b"X-Other: Yes", "INBOX"),
+    ],
+)
+async def test_the_shipped_script_for_marked_mail(tmp_path: Path, field: bytes, mailbox: str) -> None:
+    shipped = Path(__file__).parent.parent.parent / "conf" / "sieve" / "spam-to-junk.sieve"
+    host = Host(tmp_path, before=(str(shipped),))
+    host.script('require ["fileinto", "mailbox"]; if header :is "X-Spam" "Yes" { fileinto :create "Never"; }')
+    assert (await host.deliver(field + b"\r\n" + MAIL)).mailboxes == [mailbox]

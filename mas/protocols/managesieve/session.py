@@ -11,7 +11,6 @@ import binascii
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from mas import logs
@@ -51,9 +50,9 @@ from mas.storage.scripts import (
     ScriptNotFound,
     ScriptsTooBig,
     TooManyScripts,
+    folder_of,
 )
 from mas.user import User
-from mas.variables import expand, values_of
 
 _log = logs.get_logger("managesieve")
 _INLINE_COMPILE_OCTETS = 8192
@@ -344,7 +343,7 @@ class _Session:
         except TooManyConnections:
             self.write(responses.bye("Maximum number of connections from your address exceeded.", b"TRYLATER"))
             raise _Quit("too many connections of this user from this address") from None
-        self.login = _Login(user, _folder(user, self.config))
+        self.login = _Login(user, folder_of(user, self.config))
         self.logged_in(True)
         _log.info("login", user=user.name, method=mechanism, address=peer.address, session=peer.session_id)
         self.write(responses.ok("Logged in."))
@@ -467,22 +466,6 @@ class _Session:
         _arguments(command, 2)
         await _in_thread(scripts.rename, _text(command, 0), _text(command, 1))
         self.write(responses.ok("Renamescript completed."))
-
-
-def _folder(user: User, config: Config) -> ScriptFolder:
-    settings = config.sieve
-
-    def place(template: str) -> Path:
-        path = expand(template, values_of(user.name, home=str(user.home), service="sieve"))
-        return user.home / path[2:] if path.startswith("~/") else Path(path)
-
-    return ScriptFolder(
-        place(settings.dir),
-        place(settings.active),
-        max_scripts=settings.max_scripts,
-        max_storage=settings.max_storage,
-        max_size=settings.max_script_size,
-    )
 
 
 async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
