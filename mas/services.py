@@ -6,6 +6,7 @@ others. Types only: nothing here starts, opens or knows a concrete implementatio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,8 @@ from mas.auth.interface import Authenticator
 from mas.config import Config
 from mas.protocols.session import Peer
 from mas.storage.interface import Store
+from mas.storage.model import MailboxName
+from mas.user import User
 
 
 class Sessions(Protocol):
@@ -31,14 +34,23 @@ class Sessions(Protocol):
         ...
 
 
+class MailEvents(Protocol):
+    """Told what clients did, once it is durable. Returns at once, raises nothing: no command waits for what follows, or fails by it."""
+
+    def copied(self, user: User, source: MailboxName, target: MailboxName, uids: Sequence[int]) -> None:
+        """COPY or MOVE put messages of ``source`` into ``target``, where they have these uids."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Given to every session of a worker.
 
-    config: the one that this worker was started with; a reload starts other workers.
+    config: the one that this worker was started with; a reload starts other workers. events: None when nobody wants to know.
     """
 
     config: Config
     store: Store
     auth: Authenticator
     sessions: Sessions
+    events: MailEvents | None = None

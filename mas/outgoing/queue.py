@@ -143,8 +143,9 @@ class Queue:
                 return
             try:
                 await self._send_file(name, path, descriptor)
-            except (OSError, MasError) as error:
-                _log.error("queue file cannot be dealt with, will be tried again", file=str(path), error=str(error))
+            except Exception as error:
+                # Whatever it was, the message is still there, and its turn comes again.
+                _log.error("queue file cannot be dealt with, will be tried again", file=str(path), error=repr(error))
                 with contextlib.suppress(OSError):
                     await asyncio.to_thread(os.utime, descriptor, (time.time() + _FIRST_WAIT,) * 2)
             finally:

@@ -26,6 +26,8 @@ from mas.sessions import Registry
 from mas.sieve.definition import Registry as Language
 from mas.sieve.extensions import DEFAULT, OPTIONAL, registry_of, spamtest
 from mas.storage.store import MaildirStore
+from mas.training import rspamd
+from mas.training.learner import Learner
 
 log = logs.get_logger("server")
 
@@ -41,7 +43,8 @@ async def compose(config: Config, registry: Registry) -> Composition:
     """Everything that this worker serves. Raises MasError."""
     store = MaildirStore(config)
     auth = open_authenticator(config, registry)
-    services = Services(config, store, auth, registry)
+    training = _training(config, store)
+    services = Services(config, store, auth, registry, training[0] if training else None)
     language = sieve_language(config)
     filtering = Filtering(services, language)
     lmtp = Lmtp(services, Delivery(store, config, filtering.filter.decide))
@@ -50,6 +53,9 @@ async def compose(config: Config, registry: Registry) -> Composition:
         """Deliveries first: they use the rest."""
         await lmtp.close()
         await filtering.close()
+        if training:
+            await training[0].finish()
+            training[2].close()
         await store.close()
         await auth.close()
 
@@ -88,6 +94,7 @@ async def compose(config: Config, registry: Registry) -> Composition:
         close=close,
         jobs=(
             Job("outgoing", OUTGOING_INTERVAL, filtering.queue.run_due),
+            *((Job("training", OUTGOING_INTERVAL, training[1].run_due),) if training else ()),
             *((Job("autoexpunge", EXPIRE_INTERVAL, expire),) if expires else ()),
         ),
     )
@@ -109,6 +116,20 @@ def sieve_language(config: Config) -> Language:
         return registry_of(settings.extensions, known=known)
     except ValueError as error:
         raise ConfigError([f"sieve.extensions: {error}"]) from None
+
+
+def _training(config: Config, store: MaildirStore) -> tuple[Learner, Queue, Memory] | None:
+    """Spam training, with its queue and its memory; None when it is off."""
+    if not config.rspamd.controller:
+        return None
+    send = rspamd.learner(config.rspamd.controller, config.rspamd.password.get_secret_value())
+
+    async def given_up(envelope: Envelope, message: bytes, why: str) -> None:
+        """The queue has logged it; there is nobody else to tell."""
+
+    queue = Queue(config.state_dir / "training", send, given_up)
+    memory = Memory(config.state_dir / "training.db")
+    return Learner(store, queue, memory), queue, memory
 
 
 def _verdict(config: Config, name: str) -> spamtest.Verdict | None:

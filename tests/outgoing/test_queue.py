@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,17 @@ asyncio.run(main())
     server = Server()
     asyncio.run(queue(tmp_path, server).run_due())
     assert [message for _, message in server.sent] == [b"kept"]
+
+
+async def test_a_mistake_of_the_sender_is_a_reason_to_try_again(tmp_path: Path) -> None:
+    async def send(envelope: Envelope, message: bytes) -> None:
+        raise LookupError("unknown encoding")
+
+    async def given_up(envelope: Envelope, message: bytes, why: str) -> None:
+        raise AssertionError(why)
+
+    queue = Queue(tmp_path / "queue", send, given_up)
+    await queue.add(Envelope("", ["lee@example.net"], "redirect", "kim"), b"x")
+    await queue.close()
+    (path,) = queue.folder.glob("*.mail")
+    assert path.stat().st_mtime > time.time()
