@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mas.cli.mail_user import with_account, with_store
 from mas.cli.output import Json, print_json, rows
-from mas.storage.model import MailboxName
+from mas.storage.model import MailboxName, QuotaUsage
 
 if TYPE_CHECKING:
     from mas.auth.service import Accounts
@@ -133,7 +133,25 @@ def _only_a_group() -> None:
 @quotas.command("get")
 def quota_get(context: typer.Context, user: User, json: Json = False) -> None:
     """Octets and messages of each quota root; a limit of 0 is none."""
-    found = with_account(context, user, lambda account: account.quota())
+    _print_usage(with_account(context, user, lambda account: account.quota()), json)
+
+
+@quotas.command("recalc")
+def quota_recalc(context: typer.Context, user: User, json: Json = False) -> None:
+    """Count again from the messages. There is never anything to mend; if there was, it is said on standard error."""
+
+    async def work(account: MaildirAccount) -> tuple[Sequence[QuotaUsage], bool]:
+        from mas.storage.maintenance import recalculate
+
+        return await recalculate(account)
+
+    found, wrong = with_account(context, user, work)
+    if wrong:
+        print("mas: a counter was wrong and is mended now", file=sys.stderr)
+    _print_usage(found, json)
+
+
+def _print_usage(found: Sequence[QuotaUsage], json: bool) -> None:
     rows(
         [
             {

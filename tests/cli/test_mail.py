@@ -58,6 +58,13 @@ def test_mailboxes_and_what_is_in_them(config: Path) -> None:
     assert (trash["messages"], trash["uid_next"]) == (3, 4)
     (quota,) = as_json(config, "quota", "get", KIM)
     assert (quota["root"], quota["messages"], quota["octets_limit"]) == ("User quota", 4, 1 << 30)
+    assert as_json(config, "quota", "recalc", KIM) == [quota]
+    assert as_json(config, "index", "verify", KIM) == []
+    assert as_json(config, "index", "rebuild", KIM) == {"messages": 4}
+    assert as_json(config, "index", "verify", KIM) == []
+    (after,) = as_json(config, "mailbox", "status", KIM, "Trash")
+    assert (after["messages"], after["uid_next"], after["uid_validity"]) == (3, 4, trash["uid_validity"])
+    assert as_json(config, "quota", "get", KIM) == [quota]
     config.write_text(config.read_text().replace("autoexpunge_max_mails = 9", "autoexpunge_max_mails = 1"))
     assert as_json(config, "expire") == {KIM: 2}
     assert ok(config, "expire", KIM) == "0 messages of 0 users\n"

@@ -192,6 +192,8 @@ async def _leave(session: Session) -> None:
     try:
         if session.selection is not None:
             await session.leave_mailbox()
+        if account is not None and any(box.autoexpunge or box.autoexpunge_max_mails for box in session.config.mailbox):
+            await account.expire()
     except MasError as error:
         log.error("mail store", error=str(error), **_who(session))
     finally:
