@@ -61,14 +61,12 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "mas.protocols.framing": ("mas.errors",),
     "mas.protocols.session": (),
-    "mas.protocols.buffers": (),
-    "mas.protocols.pump": ("mas.errors", "mas.protocols.session", "mas.protocols.buffers"),
+    "mas.protocols.pump": ("mas.errors", "mas.protocols.session"),
     "mas.protocols.tls": ("mas.errors", "mas.config"),
     "mas.protocols.listener": (
         "mas.errors",
         "mas.logs",
         "mas.protocols.session",
-        "mas.protocols.buffers",
         "mas.protocols.pump",
     ),
     "mas.protocols.imap": (

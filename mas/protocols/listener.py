@@ -22,7 +22,6 @@ from typing import Any, Protocol
 
 from mas.errors import TooManyConnections
 from mas.logs import get_logger
-from mas.protocols.buffers import map_apart
 from mas.protocols.pump import Pump, reason
 from mas.protocols.session import Channel, Connection, Peer
 
@@ -252,7 +251,6 @@ class Listener:
         loop = asyncio.get_running_loop()
         try:
             if self._implicit_tls:
-                map_apart()
                 await loop.connect_accepted_socket(
                     lambda: pump,
                     sock,

@@ -22,7 +22,6 @@ import enum
 import ssl
 from typing import Generic, TypeVar, cast
 
-from mas.protocols.buffers import map_apart
 from mas.protocols.session import Connection, Peer, Wait, Woken
 
 EventT = TypeVar("EventT")
@@ -244,7 +243,6 @@ class Pump(asyncio.Protocol, Generic[EventT]):
         self._unused = 0
         self._woken = False
         self._upgrading = True
-        map_apart()
         try:
             upgraded = await self._loop.start_tls(
                 transport,

@@ -30,6 +30,7 @@ from mas import logs
 from mas.config import Config
 from mas.errors import ConfigError, MasError
 from mas.protocols.listener import Connections, Listener, Service, where
+from mas.server.memory import map_large_blocks
 from mas.server.sockets import Opened
 from mas.sessions import Registry
 
@@ -80,6 +81,7 @@ def run(setup: Setup) -> int:
     """Serve until told to stop; the exit status. Called in the forked child, as the user that it is to be."""
     faulthandler.enable()  # the supervisor ends a worker that hangs with SIGABRT: this says where it hung
     logs.setup(setup.config.log)
+    map_large_blocks()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_Worker(setup).serve())

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,7 @@ gid = "nogroup"
         database.commit()
         database.close()
         (self.directory / "home").mkdir(exist_ok=True)
+        self.config.write_text(self.config.read_text().replace("[imap]", "[imap]\nmax_user_ip_connections = 1000"))
         for path in (self.directory / "home", self.directory / "accounts.db"):
             path.chmod(0o777)
 
@@ -168,3 +170,32 @@ def test_mail_arrives_in_an_idle_session_of_another_worker(mas: Mas) -> None:
     plain.shutdown()
     assert mas.wait_end() == 0
     assert "Traceback" not in mas.log.read_text()
+
+
+def memory(pids: set[int]) -> int:
+    """KB that these processes have to themselves or share in part."""
+    lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def test_memory_of_idle_connections(mas: Mas) -> None:
+    """Logged in, over TLS, in IDLE: well below the 100 KB that are promised."""
+    mas.start_program()
+    context = mas.authority.client_context()
+    held = []
+
+    def idle(count: int) -> int:
+        for _ in range(count):
+            session = imaplib.IMAP4_SSL("127.0.0.1", mas.tls_port, ssl_context=context, timeout=DEADLINE)
+            session.login("kim@example.net", "secret")
+            session.select()
+            session.send(b"x1 IDLE\r\n")
+            assert session.readline().startswith(b"+")
+            held.append(session)
+        return memory(mas.children())
+
+    before = idle(40)
+    after = idle(200)
+    assert (after - before) / 200 < 60
+    for session in held:
+        session.shutdown()
