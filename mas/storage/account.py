@@ -59,6 +59,9 @@ KEPT_MAILBOXES = 8
 class MaildirAccount(LiveAccount):
     """See ``interface.Account``. Shared; ``MaildirStore.open`` counts its users, ``close`` gives one back."""
 
+    _listed: tuple[object, object, Sequence[MailboxInfo]] | None = None
+    """The last listing, with the tree and the subscriptions that it was made of."""
+
     # Mailboxes
 
     async def make_special(self) -> None:
@@ -91,13 +94,16 @@ class MaildirAccount(LiveAccount):
         await self._look_at_tree()
         subscribed = set(await self.subscriptions())
         faces = self.faces
+        # Names, ids and special uses change with the tree alone, and then ``faces`` is another dictionary.
+        if self._listed is not None and self._listed[0] is faces and self._listed[1] is self._subscribed:
+            return self._listed[2]
         chosen = {
             MailboxName(name): frozenset(face.special_use.split()) for name, face in faces.items() if face.special_use
         }
         uses = self.store.special.special_use(faces, chosen)
         superiors = tree.superiors(faces, self.separator)
         names = sorted({*faces, *superiors}, key=lambda name: (name != INBOX, name))
-        return [
+        infos = [
             MailboxInfo(
                 MailboxName(name),
                 name in faces,
@@ -108,6 +114,8 @@ class MaildirAccount(LiveAccount):
             )
             for name in names
         ]
+        self._listed = (faces, self._subscribed, infos)
+        return infos
 
     async def status(self, names: Sequence[MailboxName]) -> Sequence[MailboxStatus | None]:
         found: list[MailboxStatus | None] = []

@@ -72,6 +72,7 @@ class LiveAccount(abc.ABC):
         self.last_used = time.monotonic()
         self.boxes: dict[int, OpenMailbox] = {}
         self.faces: dict[str, Face] = {}
+        self._tree_mtime = 0
         self.selections: dict[int, list[MaildirSelection]] = {}
         self._order = asyncio.Lock()
         self._generation = -1
@@ -260,9 +261,14 @@ class LiveAccount(abc.ABC):
 
     async def _look_at_tree(self) -> None:
         """Directories that came or went without us, and special mailboxes that are missing."""
-        known = {face.directory for face in self.faces.values()}
-        if await self.blocking.run(tree.directories, self.engine) != known:
-            await self.write(lambda: tree.refresh(self.engine))
+        with disk.meaning():
+            mtime = os.stat(self.engine.location.root).st_mtime_ns
+        if mtime != self._tree_mtime:
+            known = {face.directory for face in self.faces.values()}
+            if await self.blocking.run(tree.directories, self.engine) != known:
+                await self.write(lambda: tree.refresh(self.engine))
+            # A second change within the clock's tick would not show: a young time is looked behind again.
+            self._tree_mtime = mtime if time.time_ns() - mtime > sync.TICK else 0
         await self.make_special()
 
     @abc.abstractmethod

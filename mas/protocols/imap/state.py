@@ -110,6 +110,7 @@ class Session:
         "in_literal",
         "keywords_told",
         "last_login",
+        "list_memo",
         "qresync",
         "rev2",
         "selection",
@@ -131,6 +132,8 @@ class Session:
         self.view: View | None = None
         self.flag_texts = FlagTexts([])
         self.keywords_told = 0
+        self.list_memo: tuple[object, object, bytes] | None = None
+        """The last plain LIST: the listing it was made of, what was asked, and the lines."""
         self.condstore = False
         self.qresync = False
         self.rev2 = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from mas.protocols.imap.commands import List, ListOptions, Lsub, Namespace, StatusItem, Xlist
-from mas.protocols.imap.encode import encode_namespace
+from mas.protocols.imap.encode import encode_list, encode_namespace
 from mas.protocols.imap.handlers.status import status_line
 from mas.protocols.imap.mailbox_name import compile_pattern
 from mas.protocols.imap.responses import ListData
@@ -28,7 +28,12 @@ async def handle_list(session: Session, command: List) -> Done:
         session.list_line(b"LIST", ListData(MailboxName(""), (b"\\Noselect",), account.separator))
         return Done(b"List completed.")
     matches = _matcher(command.reference, command.patterns, account.separator)
-    infos = await account.list()
+    infos = listing = await account.list()
+    asked = (command.reference, command.patterns, options, command.extended, session.utf8)
+    memo = session.list_memo
+    if memo is not None and memo[0] is listing and memo[1] == asked:
+        session.channel.write(memo[2])
+        return Done(b"List completed.")
     if options.select_subscribed or options.return_subscribed:
         infos = _with_missing(infos, await account.subscriptions(), account.separator, options.select_subscribed)
     listed = [info for info in infos if matches(info.name) and _selected(info, options)]
@@ -39,6 +44,11 @@ async def handle_list(session: Session, command: List) -> Done:
     ]
     if options.recursive_match:
         listed.sort(key=lambda info: (info.name != INBOX, info.name))
+    if options.return_status is None and not (options.select_subscribed or options.return_subscribed or children):
+        lines = b"".join([_line(session, info, command) for info in listed])
+        session.list_memo = (listing, asked, lines)
+        session.channel.write(lines)
+        return Done(b"List completed.")
     statuses = {}
     if options.return_status is not None:
         names = [info.name for info in listed if info.selectable]
@@ -58,6 +68,11 @@ async def handle_list(session: Session, command: List) -> Done:
     if options.return_status is not None and StatusItem.HIGHESTMODSEQ in options.return_status:
         session.enable_condstore()
     return Done(b"List completed.")
+
+
+def _line(session: Session, info: MailboxInfo, command: List) -> bytes:
+    attributes = list_attributes(info, command.options, extended=command.extended, selectable=info.selectable)
+    return encode_list(ListData(info.name, attributes, session.mail.separator), session.utf8)
 
 
 async def handle_lsub(session: Session, command: Lsub) -> Done:
