@@ -81,6 +81,8 @@ class Filter:
     ) -> Decision:
         """Run the user's scripts; ``default`` is where a keep goes."""
         user = account.user
+        if self.scripts.none_for(user):
+            return Decision([default])
         transaction = Transaction(
             envelope.sender,
             recipient.address,

@@ -2,7 +2,7 @@
 
 Order: the administrator's ``before``, the user's own (or ``default`` when there is none), ``after``. A folder stands for all its
 ``*.sieve`` files in the order of their names. A file whose identity (inode, size, mtime) has not changed is not read again.
-All methods block: call them in a thread.
+All methods but ``none_for`` block: call them in a thread.
 """
 
 from __future__ import annotations
@@ -60,6 +60,13 @@ class Scripts:
             elif found is not None:
                 programs.append(found)
         return programs, broken
+
+    def none_for(self, user: User) -> bool:
+        """Whether nothing runs for a user. On the loop: two look-ups of names, against two changes of thread for those without scripts."""
+        settings = self._settings
+        if settings.before or settings.after:
+            return False
+        return not any(os.path.lexists(self.path(path, user)) for path in (settings.active, settings.default) if path)
 
     def included(self, user: User, name: str, personal: bool) -> Program | None:
         """A script that another one includes; None when there is none that compiles."""

@@ -90,6 +90,29 @@ def test_many_requests_at_once_on_one_connection() -> None:
         client.close()
 
 
+def test_abandoned_requests_do_not_fill_a_connection() -> None:
+    with host_with_socket() as (_, path):
+        client = Client(path)
+        for number in range(1, 1201):
+            client.ask(b"AUTH\t%d\tLOGIN\tservice=smtp" % number)
+            assert client.file.readline().startswith(b"CONT\t%d\t" % number)
+        client.ask(b"AUTH\t9000\tPLAIN\tservice=smtp\tresp=" + plain(KIM, "secret"))
+        assert client.file.readline() == b"OK\t9000\tuser=kim@example.net\n"
+        client.close()
+
+
+def test_a_cancelled_id_can_be_used_again() -> None:
+    with host_with_socket() as (_, path):
+        client = Client(path)
+        client.ask(
+            b"AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain(KIM, "wrong"),
+            b"CANCEL\t1",
+            b"AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain(KIM, "secret"),
+        )
+        assert client.file.readline() == b"OK\t1\tuser=kim@example.net\n"
+        client.close()
+
+
 def test_a_broken_client_is_disconnected() -> None:
     with host_with_socket() as (_, path):
         client = Client(path)

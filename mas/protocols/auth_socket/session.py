@@ -35,6 +35,8 @@ MAX_LINE = 16384
 """Octets of a line: a response of ``auth.max_response`` in base64, and the parameters."""
 MAX_REQUESTS = 1000
 """Requests in flight on one connection: more than a Postfix process ever has."""
+ABANDONED_AFTER = 150.0
+"""Seconds after which a challenge that nobody answers is forgotten: an SMTP client that hangs up in AUTH leaves its request behind."""
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class _Waiting:
 
     exchange: Exchange
     request: Auth
+    since: float
 
 
 Session = Callable[[Channel[Event]], Awaitable[None]]
@@ -84,7 +87,7 @@ class _AuthSession:
                         self._continue(event)
                     case Cancel(id=number):
                         self._waiting.pop(number, None)
-                        if task := self._tasks.get(number):
+                        if task := self._tasks.pop(number, None):
                             task.cancel()
                     case Broken(text=text):
                         _log.error(f"auth client disconnected: {text}", session=channel.peer.session_id)
@@ -103,6 +106,7 @@ class _AuthSession:
     def _begin(self, request: Auth, mechanisms: Sequence[str]) -> bool:
         """False ends the connection: the client is broken."""
         number = request.id
+        self._forget_abandoned()
         if number in self._waiting or number in self._tasks:
             _log.error("auth client disconnected: an id is in use already", session=self._channel.peer.session_id)
             return False
@@ -116,11 +120,22 @@ class _AuthSession:
             return False
         exchange = Exchange(request.mechanism, self._config.auth.max_response)
         if request.response is None:
-            self._waiting[number] = _Waiting(exchange, request)
-            self._say(replies.cont(number, exchange.challenge))
+            self._wait(request, exchange)
         else:
             self._respond(request, exchange, request.response, initial=True)
         return True
+
+    def _forget_abandoned(self) -> None:
+        """The oldest come first in the dictionary."""
+        now = asyncio.get_running_loop().time()
+        for number, waiting in list(self._waiting.items()):
+            if now - waiting.since < ABANDONED_AFTER and len(self._waiting) < MAX_REQUESTS // 2:
+                break
+            del self._waiting[number]
+
+    def _wait(self, request: Auth, exchange: Exchange) -> None:
+        self._waiting[request.id] = _Waiting(exchange, request, asyncio.get_running_loop().time())
+        self._say(replies.cont(request.id, exchange.challenge))
 
     def _continue(self, event: Cont) -> None:
         waiting = self._waiting.pop(event.id, None)
@@ -144,14 +159,18 @@ class _AuthSession:
             self._say(replies.fail(number))
             return
         if credentials is None:
-            self._waiting[number] = _Waiting(exchange, request)
-            self._say(replies.cont(number, exchange.challenge))
+            self._wait(request, exchange)
             return
         task = asyncio.get_running_loop().create_task(
             self._verify(request, credentials.authcid, credentials.password, credentials.authzid)
         )
         self._tasks[number] = task
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+        task.add_done_callback(lambda done: self._ended(number, done))
+
+    def _ended(self, number: int, task: asyncio.Task[None]) -> None:
+        # After a CANCEL the id may belong to another request already.
+        if self._tasks.get(number) is task:
+            del self._tasks[number]
 
     async def _verify(self, request: Auth, authcid: str, password: bytes, authzid: str) -> None:
         given = request.parameters
