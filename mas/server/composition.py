@@ -41,6 +41,10 @@ EXPIRE_INTERVAL = 6 * 3600.0
 
 async def compose(config: Config, registry: Registry) -> Composition:
     """Everything that this worker serves. Raises MasError."""
+    if config.imapsieve:
+        log.warning("imapsieve: this version runs no scripts at IMAP events; [rspamd] trains without them")
+    if config.metrics.listen:
+        log.warning("metrics: this version has no metrics", listen=config.metrics.listen)
     store = MaildirStore(config)
     auth = open_authenticator(config, registry)
     training = _training(config, store)

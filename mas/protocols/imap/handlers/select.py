@@ -9,7 +9,7 @@ from mas.protocols.imap.encode import encode_exists, encode_recent, encode_vanis
 from mas.protocols.imap.events import State
 from mas.protocols.imap.handlers.list import mailbox_line
 from mas.protocols.imap.numset import resolve
-from mas.protocols.imap.responses import READ_ONLY, READ_WRITE, highestmodseq, uidnext, uidvalidity, unseen
+from mas.protocols.imap.responses import READ_ONLY, READ_WRITE, highestmodseq, mailboxid, uidnext, uidvalidity, unseen
 from mas.protocols.imap.state import Done, FlagTexts, Refused, Session
 from mas.protocols.imap.view import View
 from mas.storage.model import SEEN, Modseq, Resync, Snapshot
@@ -54,6 +54,7 @@ def _tell(session: Session) -> None:
     session.ok(b"UIDs valid", uidvalidity(snapshot.uid_validity))
     session.ok(b"Predicted next UID", uidnext(snapshot.uid_next))
     # Told every time, also to clients that never heard of CONDSTORE [RFC7162 3.1.2.1].
+    session.ok(b"Mailbox id", mailboxid(selection.mailbox_id))
     session.ok(b"Highest", highestmodseq(snapshot.highest_modseq))
 
 
