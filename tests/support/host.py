@@ -162,7 +162,8 @@ home = "{d}/mail/%d/%n"
             # The supervisor's sockets accept before any worker serves: only a greeting says that it is there.
             try:
                 with socket.create_connection(("127.0.0.1", self.imap_port), 5) as sock:
-                    if sock.recv(4) == b"* OK":
+                    # A unix socket takes its place when a worker accepts on it.
+                    if sock.recv(4) == b"* OK" and self.lmtp_path.exists():
                         return
             except OSError:
                 pass
