@@ -112,7 +112,7 @@ class Select(Command):
 class Create(Command):
     """[RFC9051 6.3.4] ``special_use`` as in ``CREATE x (USE (\\Junk))`` [RFC6154 3], spelt as registered.
 
-    A separator at the end (the client will create names under this one [RFC9051 6.3.4]) is still there: only the account knows it.
+    A separator at the end (the client will create names under this one [RFC9051 6.3.4]) is still there: the handler drops it.
     """
 
     mailbox: MailboxName

@@ -6,6 +6,7 @@ from mas.config.mailstore import SPECIAL_USES
 from mas.protocols.imap.commands import Create, Delete, Rename, Subscribe, Unsubscribe
 from mas.protocols.imap.responses import USEATTR, mailboxid
 from mas.protocols.imap.state import Done, Refused, Session
+from mas.storage.model import MailboxName
 
 
 async def handle_create(session: Session, command: Create) -> Done:
@@ -13,7 +14,9 @@ async def handle_create(session: Session, command: Create) -> Done:
     for use in command.special_use:
         if use not in SPECIAL_USES:
             raise Refused(f"Special use {use} is not known.", USEATTR)
-    mailbox_id = await session.mail.create(command.mailbox, command.special_use)
+    # A separator at the end announces inferiors, which needs no announcing here: it is not part of the name.
+    name = MailboxName(command.mailbox.removesuffix(session.mail.separator))
+    mailbox_id = await session.mail.create(name, command.special_use)
     return Done(b"Create completed.", mailboxid(mailbox_id) if mailbox_id else None)
 
 
