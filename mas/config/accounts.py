@@ -98,6 +98,9 @@ class Auth(Section):
     queue: Positive = 256
     max_connections: Positive = 1000
     max_response: Size = written("8K")
+    max_line: Size = written("16K")
+    max_requests: Positive = 1000
+    request_timeout: Duration = written("150s")
     socket: tuple[UnixSocket, ...] = written((_POSTFIX_AUTH,))
 
 

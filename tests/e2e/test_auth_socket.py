@@ -9,27 +9,38 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.test_postfix import MASTER, Postfix
+from tests.support import mariadb
 from tests.support.host import Host, free_ports, running_host
 from tests.support.servers import need
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
-KIM = "kim@example.net"
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="Postfix needs root")
+KIM, LEE = "kim@example.net", "lee@example.net"
+TEMPORARY = b"Temporary authentication failure"
 HELLO = b"VERSION\t1\t1\nCPID\t77\n"
 
 
 @contextmanager
-def host_with_socket() -> Iterator[tuple[Host, Path]]:
+def host_with_socket(
+    users: Mapping[str, str] | None = None, *, auth: str = "", database: str = "", settings: str = ""
+) -> Iterator[tuple[Host, Path]]:
     with tempfile.TemporaryDirectory(prefix="mas-auth-", ignore_cleanup_errors=True) as directory:
         os.chmod(directory, 0o755)
         path = Path(directory) / "auth"
-        with running_host(auth_sockets=f'[{{path = "{path}", mode = "0666"}}]') as host:
+        with running_host(
+            users,
+            auth_sockets=f'[{{path = "{path}", mode = "0666"}}]',
+            auth_settings=auth,
+            accounts_url=database,
+            settings=settings,
+        ) as host:
             deadline = time.monotonic() + 30
             while not path.exists():
                 # It takes its place when a worker accepts on it, which may be after the first greeting.
@@ -91,9 +102,9 @@ def test_many_requests_at_once_on_one_connection() -> None:
 
 
 def test_abandoned_requests_do_not_fill_a_connection() -> None:
-    with host_with_socket() as (_, path):
+    with host_with_socket(auth="max_requests = 20") as (_, path):
         client = Client(path)
-        for number in range(1, 1201):
+        for number in range(1, 101):
             client.ask(b"AUTH\t%d\tLOGIN\tservice=smtp" % number)
             assert client.file.readline().startswith(b"CONT\t%d\t" % number)
         client.ask(b"AUTH\t9000\tPLAIN\tservice=smtp\tresp=" + plain(KIM, "secret"))
@@ -134,10 +145,26 @@ def test_a_database_that_is_gone_is_a_temporary_failure() -> None:
         client.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="Postfix needs root")
-def test_postfix_checks_smtp_passwords() -> None:
+def test_requests_in_flight_are_answered_before_the_server_stops() -> None:
+    with host_with_socket() as (host, path):
+        client = Client(path)
+        client.ask(
+            b"AUTH\t1\tPLAIN\tservice=smtp\trip=192.0.2.1\tresp=" + plain(KIM, "wrong"),
+            b"AUTH\t2\tLOGIN\tservice=smtp",
+        )
+        assert client.file.readline().startswith(b"CONT\t2\t")
+        host.stop()
+        assert client.file.read() == (
+            b"FAIL\t2\tcode=temp_fail\treason=Temporary authentication failure\nFAIL\t1\tuser=kim@example.net\n"
+        )
+        client.close()
+
+
+@contextmanager
+def postfix_asking(host: Host, path: Path) -> Iterator[int]:
+    """Debian's Postfix with SMTP AUTH over STARTTLS by the socket ``path``; gives its port."""
     need("postfix")
-    with host_with_socket() as (host, path), tempfile.TemporaryDirectory(prefix="mas-postfix-") as directory:
+    with tempfile.TemporaryDirectory(prefix="mas-postfix-") as directory:
         os.chmod(directory, 0o755)
         (port,) = free_ports(1)
         postfix = Postfix(Path(directory), host.lmtp_path)
@@ -153,28 +180,65 @@ def test_postfix_checks_smtp_passwords() -> None:
             )
         postfix.start()
         try:
-            for mechanism in ("PLAIN", "LOGIN"):
-                with connected(port, host.client_context()) as smtp:
-                    smtp.user, smtp.password = KIM, "secret"
-                    code, _ = smtp.auth(mechanism, getattr(smtp, f"auth_{mechanism.lower()}"))
-                    assert code == 235
-            with (
-                connected(port, host.client_context()) as smtp,
-                pytest.raises(smtplib.SMTPAuthenticationError) as refused,
-            ):
-                smtp.login(KIM, "wrong")
-            assert refused.value.smtp_code == 535
-            (host.directory / "accounts.sqlite").write_bytes(b"no database any more" * 1000)
-            with (
-                connected(port, host.client_context()) as smtp,
-                pytest.raises(smtplib.SMTPAuthenticationError) as later,
-            ):
-                smtp.login("lee@example.net", "secret")
-            # Postfix knows only this one word for a refusal, but it passes the reason on.
-            assert later.value.smtp_code == 535
-            assert b"Temporary authentication failure" in later.value.smtp_error
+            yield port
         finally:
             postfix.stop()
+
+
+@as_root
+def test_postfix_checks_smtp_passwords() -> None:
+    with host_with_socket() as (host, path), postfix_asking(host, path) as port:
+        for mechanism in ("PLAIN", "LOGIN"):
+            with connected(port, host.client_context()) as smtp:
+                smtp.user, smtp.password = KIM, "secret"
+                code, _ = smtp.auth(mechanism, getattr(smtp, f"auth_{mechanism.lower()}"))
+                assert code == 235
+        assert refusal(host, port, KIM, "wrong") == (535, True)
+
+
+@as_root
+def test_postfix_while_mariadb_stops_and_starts() -> None:
+    """Temporary while it is down, for those whom the cache does not know; right and wrong again when it is back."""
+    if not mariadb.available():
+        pytest.skip("no MariaDB here")
+    with mariadb.MariaDb() as server:
+        server.execute(
+            "CREATE TABLE users (username VARCHAR(64), domain VARCHAR(255), password VARCHAR(255))",
+            *(f"INSERT INTO users VALUES ('{name}', 'example.net', '{{PLAIN}}secret')" for name in ("kim", "lee")),
+        )
+        with (
+            host_with_socket(database=server.url, auth='failure_delay = "100ms"') as (host, path),
+            postfix_asking(host, path) as port,
+        ):
+            with connected(port, host.client_context()) as smtp:
+                smtp.login(KIM, "secret")
+            server.kill()
+            with connected(port, host.client_context()) as smtp:
+                smtp.login(KIM, "secret")
+            # Postfix knows only one word for a refusal, but it passes the reason on.
+            for user, password in ((LEE, "secret"), (LEE, "wrong"), (KIM, "wrong")):
+                assert refusal(host, port, user, password) == (535, False)
+            server.start()
+            deadline = time.monotonic() + 60
+            while not logs_in(host, port, LEE):
+                assert time.monotonic() < deadline, host.log()
+            assert refusal(host, port, LEE, "wrong") == (535, True)
+
+
+def logs_in(host: Host, port: int, user: str) -> bool:
+    """Whether a right password is taken; a refusal for good is a failure of the test."""
+    with connected(port, host.client_context()) as smtp:
+        code, text = smtp.docmd("AUTH", "PLAIN " + plain(user, "secret").decode())
+    assert code == 235 or TEMPORARY in text
+    return code == 235
+
+
+def refusal(host: Host, port: int, user: str, password: str) -> tuple[int, bool]:
+    """Log in over SMTP in vain; the reply code, and whether it is said to be for good."""
+    with connected(port, host.client_context()) as smtp, pytest.raises(smtplib.SMTPAuthenticationError) as refused:
+        smtp.login(user, password)
+    assert isinstance(refused.value.smtp_error, bytes)
+    return refused.value.smtp_code, TEMPORARY not in refused.value.smtp_error
 
 
 @contextmanager

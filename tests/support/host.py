@@ -61,7 +61,8 @@ def workers_account() -> tuple[str, str]:
 
 @dataclass(slots=True)
 class Host:
-    """One running server. ``settings`` is TOML that comes after the host's own, for tests that need other settings."""
+    """One running server. ``settings`` is TOML that comes after the host's own, for tests that need other settings; ``auth_settings``
+    are lines of ``[auth]``. ``accounts_url``: a database with the table ``users`` that is there already, instead of SQLite's."""
 
     directory: Path
     users: Mapping[str, str]
@@ -69,6 +70,8 @@ class Host:
     top_settings: str = ""
     workers: int = 1
     auth_sockets: str = "[]"
+    accounts_url: str = ""
+    auth_settings: str = ""
     imap_port: int = 0
     imaps_port: int = 0
     sieve_port: int = 0
@@ -131,9 +134,10 @@ port = {self.sieve_port}
 path = "{self.lmtp_path}"
 [auth]
 socket = {self.auth_sockets}
+{self.auth_settings}
 [[passdb]]
 driver = "sql"
-url = "sqlite+aiosqlite:///{d}/accounts.sqlite"
+url = "{self.accounts_url or f"sqlite+aiosqlite:///{d}/accounts.sqlite"}"
 query = "SELECT username, domain, password FROM users WHERE username = '%n' AND domain = '%d'"
 iterate_query = "SELECT username, domain FROM users"
 [mail]
@@ -224,6 +228,8 @@ def running_host(
     top_settings: str = "",
     workers: int = 1,
     auth_sockets: str = "[]",
+    accounts_url: str = "",
+    auth_settings: str = "",
 ) -> Iterator[Host]:
     """A server that runs while the block does. ``users``: names to passwords; ``kim@example.net`` with ``secret`` by default.
 
@@ -231,7 +237,14 @@ def running_host(
     """
     with tempfile.TemporaryDirectory(prefix="mas-host-", ignore_cleanup_errors=True) as directory:
         host = Host(
-            Path(directory), users or {"kim@example.net": "secret"}, settings, top_settings, workers, auth_sockets
+            Path(directory),
+            users or {"kim@example.net": "secret"},
+            settings,
+            top_settings,
+            workers,
+            auth_sockets,
+            accounts_url,
+            auth_settings,
         )
         host.prepare()
         host.start()

@@ -95,7 +95,7 @@ class AuthConnection:
         while not self._lost:
             end = self._buffer.find(b"\n", self._searched)
             if end > self._max_line or (end < 0 and len(self._buffer) > self._max_line):
-                return self._lose(f"a line is longer than {self._max_line} octets")
+                return self._lose(f"auth.max_line = {self._max_line} is exceeded")
             if end < 0:
                 self._searched = len(self._buffer)
                 return Closed() if self._ended else Wait.NEED_DATA

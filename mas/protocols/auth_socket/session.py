@@ -3,6 +3,9 @@
 The answers come in the order in which they are ready; ids tell them apart. The failure delay and the penalty of an address are the
 Authenticator's, which keeps those of the service ``smtp`` below the 10 s after which Postfix gives up. A database that does not answer
 is a temporary failure, never a wrong password.
+
+When the server stops, what is being judged is answered first: a program that asks for passwords takes a lost connection for trouble. Only
+requests that wait for their client are given up, as a temporary failure.
 Must not know: sockets, databases.
 """
 
@@ -31,12 +34,6 @@ _log = logs.get_logger("auth")
 _connections = itertools.count(1)
 _IDLE_FOREVER = 365 * 86400.0
 """Postfix holds a connection for as long as one of its processes lives."""
-MAX_LINE = 16384
-"""Octets of a line: a response of ``auth.max_response`` in base64, and the parameters."""
-MAX_REQUESTS = 1000
-"""Requests in flight on one connection: more than a Postfix process ever has."""
-ABANDONED_AFTER = 150.0
-"""Seconds after which a challenge that nobody answers is forgotten: an SMTP client that hangs up in AUTH leaves its request behind."""
 
 
 @dataclass(slots=True)
@@ -53,7 +50,7 @@ Session = Callable[[Channel[Event]], Awaitable[None]]
 
 def open_session(services: Services, _: Peer) -> tuple[AuthConnection, Session]:
     """Connection and session of one client."""
-    connection = AuthConnection(MAX_LINE)
+    connection = AuthConnection(services.config.auth.max_line)
 
     async def run(channel: Channel[Event]) -> None:
         await _AuthSession(services, channel).run()
@@ -66,6 +63,8 @@ class _AuthSession:
         self._auth: Authenticator = services.auth
         self._config: Config = services.config
         self._channel = channel
+        self._max_requests = services.config.auth.max_requests
+        self._request_timeout = services.config.auth.request_timeout
         self._waiting: dict[int, _Waiting] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -95,13 +94,20 @@ class _AuthSession:
                     case Closed():
                         return
                     case Woken.WOKEN:
-                        if channel.draining:
+                        if channel.draining and not self._unanswered():
                             return
         finally:
             for task in self._tasks.values():
                 task.cancel()
             if self._tasks:
                 await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _unanswered(self) -> bool:
+        """The server stops: whether there is somebody left to answer. Each task that ends wakes the channel again."""
+        for number in list(self._waiting):
+            del self._waiting[number]
+            self._say(replies.fail(number, temporary=True))
+        return bool(self._tasks)
 
     def _begin(self, request: Auth, mechanisms: Sequence[str]) -> bool:
         """False ends the connection: the client is broken."""
@@ -110,7 +116,8 @@ class _AuthSession:
         if number in self._waiting or number in self._tasks:
             _log.error("auth client disconnected: an id is in use already", session=self._channel.peer.session_id)
             return False
-        if len(self._waiting) + len(self._tasks) >= MAX_REQUESTS:
+        if len(self._waiting) + len(self._tasks) >= self._max_requests:
+            _log.warning(f"auth.max_requests = {self._max_requests} is exceeded", session=self._channel.peer.session_id)
             self._say(replies.fail(number, temporary=True))
             return True
         if request.mechanism not in mechanisms:
@@ -126,14 +133,17 @@ class _AuthSession:
         return True
 
     def _forget_abandoned(self) -> None:
-        """The oldest come first in the dictionary."""
+        """An SMTP client that hangs up in AUTH leaves its request behind. The oldest come first in the dictionary."""
         now = asyncio.get_running_loop().time()
         for number, waiting in list(self._waiting.items()):
-            if now - waiting.since < ABANDONED_AFTER and len(self._waiting) < MAX_REQUESTS // 2:
+            if now - waiting.since < self._request_timeout and len(self._waiting) <= self._max_requests // 2:
                 break
             del self._waiting[number]
 
     def _wait(self, request: Auth, exchange: Exchange) -> None:
+        if self._channel.draining:
+            self._say(replies.fail(request.id, temporary=True))
+            return
         self._waiting[request.id] = _Waiting(exchange, request, asyncio.get_running_loop().time())
         self._say(replies.cont(request.id, exchange.challenge))
 
@@ -171,6 +181,8 @@ class _AuthSession:
         # After a CANCEL the id may belong to another request already.
         if self._tasks.get(number) is task:
             del self._tasks[number]
+        if self._channel.draining:
+            self._channel.wake()
 
     async def _verify(self, request: Auth, authcid: str, password: bytes, authzid: str) -> None:
         given = request.parameters
