@@ -32,12 +32,13 @@ import structlog
 from mas import logs
 from mas.auth.service import open_authenticator
 from mas.config import Config
-from mas.delivery import CrlfLines, Delivery, DeliveryResult, Envelope, Recipient, split_address
+from mas.delivery import Delivery, DeliveryResult, Envelope, Recipient, split_address
 from mas.errors import ConfigError, MasError, MessageTooBig, OverQuota, UserDisabled, UserUnknown
 from mas.protocols.lmtp.grammar import Address, Rcpt, parse_command
 from mas.protocols.session import Peer
 from mas.server.composition import Filtering, sieve_language
 from mas.services import Services
+from mas.storage.mime.crlf import CrlfLines
 from mas.storage.model import MailboxName
 from mas.storage.store import MaildirStore
 

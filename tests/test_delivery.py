@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from mas import delivery as module
 from mas.delivery import (
-    CrlfLines,
     Decision,
     Delivery,
     DeliveryResult,
@@ -240,13 +239,6 @@ def test_trace_header_has_no_room_for_injection() -> None:
     )
     assert header.endswith(b"\r\n")
     assert b"Thu, 01 Jan 1970" in header
-
-
-@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"\n\n", b"\r\r\n", b"abc\r\ndef\r\n"])))
-def test_line_ends_become_crlf(chunks: list[bytes]) -> None:
-    lines = CrlfLines()
-    whole = b"".join(chunks)
-    assert b"".join(lines.feed(chunk) for chunk in chunks) == whole.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 FIELDS = [

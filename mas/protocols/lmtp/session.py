@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from mas.config import Config
-from mas.delivery import CrlfLines, Delivery, DeliveryResult, Envelope, Recipient, split_address, trace_header
+from mas.delivery import Delivery, DeliveryResult, Envelope, Recipient, split_address, trace_header
 from mas.errors import MasError
 from mas.protocols.lmtp import replies
 from mas.protocols.lmtp.connection import Closed, Event, LmtpConnection, MessageEnd, MessageOctets
@@ -39,6 +39,7 @@ from mas.protocols.lmtp.grammar import (
 from mas.protocols.session import Channel, Peer, Woken
 from mas.services import Services
 from mas.storage.interface import Account, Incoming
+from mas.storage.mime.crlf import CrlfLines
 
 _log = structlog.get_logger(area="lmtp")
 

@@ -210,3 +210,24 @@ def test_flag_texts_of_a_keyword_that_came_later() -> None:
     assert texts[1 << KEYWORD_SHIFT] == b"$Junk"
     keywords.append("Work")
     assert texts[3 << KEYWORD_SHIFT] == b"$Junk Work"
+
+
+LINE_ENDS = [
+    (b"a APPEND INBOX {9+}\r\nA: b\n\nc\r\n", b"{11}\r\nA: b\r\n\r\nc\r\n"),
+    (b"a APPEND INBOX ~{9+}\r\nA: b\n\nc\r\n", b"{9}\r\nA: b\n\nc\r\n"),
+    (b"a APPEND INBOX UTF8 (~{9+}\r\nA: b\n\nc\r\n)", b"{11}\r\nA: b\r\n\r\nc\r\n"),
+]
+
+
+@pytest.mark.parametrize(("append", "literal"), LINE_ENDS)
+async def test_a_script_appends_with_bare_line_feeds(host: InProcessHost, append: bytes, literal: bytes) -> None:
+    """Only octets of a literal8 are kept as they are: they may be binary [RFC3516 4.3]."""
+    client = await logged_in(host)
+    if b"UTF8" in append:
+        await client.command("e ENABLE UTF8=ACCEPT")
+    await client.send(append + b"\r\n")
+    await client.settle()
+    assert (await client.command("s SELECT INBOX"))[-1].startswith("s OK")
+    start = len(client.channel.output)
+    await client.command("f FETCH * BODY.PEEK[]")
+    assert b" " + literal + b")\r\n" in client.channel.output[start:]

@@ -15,6 +15,7 @@ from mas.protocols.imap.events import AppendDone, BadCommand, LiteralChunk, Lite
 from mas.protocols.imap.responses import appenduid
 from mas.protocols.imap.state import Done, Refused, Session
 from mas.storage.interface import Incoming
+from mas.storage.mime.crlf import CrlfLines
 from mas.storage.model import SaveOptions
 
 
@@ -35,7 +36,7 @@ async def handle_append(session: Session, command: Append) -> Done:
             message = await stack.enter_async_context(session.incoming())
             coming += event.size
             session.channel.write(session.connection.accept_literal())
-            await _receive(session, message)
+            await _receive(session, message, as_they_are=event.literal8 and not event.utf8)
             messages.append((message, SaveOptions(event.flags, event.internal_date)))
         saved = await account.save(command.mailbox, messages)
     return Done(b"Append completed.", appenduid(saved.uid_validity, saved.uids))
@@ -55,12 +56,13 @@ async def _check(session: Session, command: Append, offered: LiteralOffered, com
             raise OverQuota(root.name, session.config.quota.exceeded_message)
 
 
-async def _receive(session: Session, message: Incoming) -> None:
-    """Take one literal."""
+async def _receive(session: Session, message: Incoming, *, as_they_are: bool) -> None:
+    """Take one literal. Scripts send bare LFs, which no client may be sent [RFC5322 2.3]; in a literal8 they may be a binary part."""
+    lines = CrlfLines()
     while True:
         event = await session.next_event(session.config.imap.command_timeout)
         assert isinstance(event, LiteralChunk)
-        await message.write(event.data)
+        await message.write(event.data if as_they_are else lines.feed(event.data))
         if event.last:
             await message.finish()
             return
