@@ -178,7 +178,9 @@ def clip(item: FetchAtt, size: int) -> tuple[int, int]:
 
 
 def string_value(item: FetchAtt, octets: bytes) -> bytes:
-    """The value of a section: a literal, ``""`` when there is nothing, a number for BINARY.SIZE.
+    """The value of a section: a literal, also when it is empty or there is no such section; a number for BINARY.SIZE.
+
+    Python's imaplib hands out ``""`` in another shape than a literal, which scripts written against Dovecot do not expect.
 
     msg-att-static =/ "BODY" section ["<" number ">"] SP nstring / "BINARY" section-binary SP (nstring / literal8) /
                       "BINARY.SIZE" section-binary SP number
@@ -188,7 +190,7 @@ def string_value(item: FetchAtt, octets: bytes) -> bytes:
     if item.partial is not None:
         first, count = item.partial
         octets = octets[first : first + count]
-    return literal_head(item, len(octets), octets) + without_nul(item, octets) if octets else b'""'
+    return literal_head(item, len(octets), octets) + without_nul(item, octets)
 
 
 def literal_head(item: FetchAtt, size: int, start: bytes = b"\0") -> bytes:

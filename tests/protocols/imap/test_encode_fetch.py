@@ -78,7 +78,7 @@ def test_sections_come_last() -> None:
     alone = plan(b"(BODY[1] BODY[2])")
     [head] = alone.heads([1], [7])
     assert head + alone.section(alone.files[0], b"") + alone.section(alone.files[1], b"") == (
-        b'* 1 FETCH (BODY[1] "" BODY[2] ""'
+        b"* 1 FETCH (BODY[1] {0}\r\n BODY[2] {0}\r\n"
     )
 
 
@@ -90,9 +90,9 @@ def test_header_of_a_part_needs_the_file() -> None:
 
 VALUES = [
     (b"BODY[]", b"abc", b"{3}\r\nabc"),
-    (b"BODY[]", b"", b'""'),
+    (b"BODY[]", b"", b"{0}\r\n"),
     (b"BODY[]<1.1>", b"abc", b"{1}\r\nb"),
-    (b"BODY[]<3.1>", b"abc", b'""'),
+    (b"BODY[]<3.1>", b"abc", b"{0}\r\n"),
     (b"BODY[]<2.100>", b"abc", b"{1}\r\nc"),
     (b"BODY[]", b"a\0", b"{2}\r\na\x80"),
     (b"BINARY[1]", b"abc", b"{3}\r\nabc"),

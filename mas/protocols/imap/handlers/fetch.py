@@ -8,7 +8,8 @@ The items are compiled once a command (``FetchPlan``); what a message's line is 
 
 One of these sources leads and its batches are the batches of the answer; the others are asked for the same uids. A message that was
 expunged, or whose file vanished, since the command was read is missing from a source: it is left out and the command ends with
-``NO [EXPUNGEISSUED]`` [RFC2180 4.1]; uids that were no message in the first place are nothing [RFC9051 6.4.9].
+``OK [EXPUNGEISSUED]`` [RFC5530 3], as Dovecot's does: Thunderbird shows a NO to the user, who has done nothing wrong. Uids that were no
+message in the first place are nothing [RFC9051 6.4.9].
 
 \\Seen is set in one commit when everything is sent, so that a line that breaks in the middle leaves the message unread.
 """
@@ -61,7 +62,8 @@ async def handle_fetch(session: Session, command: Fetch) -> Done:
         if command.sets_seen and not selection.read_only:
             await _set_seen(session, selection, view, command, messages)
         if sent < len(messages):
-            raise Refused("Some of the requested messages no longer exist.", EXPUNGEISSUED)
+            text = b"Some of the requested messages no longer exist."
+            return Done(text, EXPUNGEISSUED, expunge=command.uid, uid=command.uid)
     return Done(b"Fetch completed.", expunge=command.uid, uid=command.uid)
 
 
