@@ -6,6 +6,10 @@ one file at once: the sender holds a lock on it (flock), and looks after locking
 
 The time of the next try is the file's mtime; how long to wait grows with the message's age, which its name tells. A message that is
 older than ``lifetime`` or was refused for good goes to the caller's ``given_up``, and is gone when that has returned.
+
+A server that nothing can be sent to (Unreachable) is no message's fault: their times stay. One of them finds out whether it is back, at
+``run_due`` or, in a process without that timer, at the first ``add`` after half a minute; then all are sent. The log has one line when
+it goes and one when it is back, not one a message.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ from mas.errors import DiskFull, MasError, StorageUnavailable
 _log = logs.get_logger("outgoing")
 _SUFFIX = ".mail"
 _FIRST_WAIT, _LONGEST_WAIT = 60.0, 3600.0
+_ASK_AGAIN = 30.0
+_CLOSE_GRACE = 5.0
 _MAX_ENVELOPE_LINE = 65536
 _number = itertools.count()
 
@@ -36,7 +42,11 @@ class Refused(MasError):
 
 
 class NotNow(MasError):
-    """The submission server cannot be reached or said 4xx: try again later."""
+    """The submission server said 4xx, or was lost on the way: try this message again later."""
+
+
+class Unreachable(NotNow):
+    """Nothing can be sent now: no connection, or the server does not let this host in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class Envelope:
 
 
 Send = Callable[[Envelope, bytes], Awaitable[None]]
-"""Sends one message or raises Refused, NotNow."""
+"""Sends one message or raises Refused, NotNow, Unreachable."""
 GivenUp = Callable[[Envelope, bytes, str], Awaitable[None]]
 """Told of a message that will not be sent, and why."""
 
@@ -71,6 +81,8 @@ class Queue:
         self._lifetime = lifetime
         self._places = asyncio.Semaphore(tries_at_once)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unreachable = False
+        self._ask_again = 0.0
 
     async def add(self, envelope: Envelope, message: bytes) -> None:
         """Keep a message and begin to send it. On return it is durable. Raises DiskFull, StorageUnavailable."""
@@ -111,6 +123,8 @@ class Queue:
     async def run_due(self) -> None:
         """Try everything whose time has come, and return when all tries have ended (a timer calls this)."""
         names = await asyncio.to_thread(self._due)
+        if self._unreachable and names:
+            await self._try(names.pop(0), probe=True)
         await asyncio.gather(*(self._try(name) for name in names))
 
     def _due(self) -> list[str]:
@@ -131,12 +145,19 @@ class Queue:
         return 0
 
     async def close(self) -> None:
-        """Wait for the tries that this process has begun."""
+        """Wait for the tries that this process has begun, and break off those that hang: their messages are tried again later."""
         if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            _, hanging = await asyncio.wait(self._tasks, timeout=_CLOSE_GRACE)
+            for task in hanging:
+                task.cancel()
+            if hanging:
+                _log.warning("tries to send broken off", tries=len(hanging), queue=str(self.folder))
+                await asyncio.wait(hanging)
 
-    async def _try(self, name: str) -> None:
+    async def _try(self, name: str, *, probe: bool = False) -> None:
         async with self._places:
+            if self._unreachable and not probe and time.monotonic() < self._ask_again:
+                return
             path = self.folder / name
             descriptor = await asyncio.to_thread(_open_locked, path)
             if descriptor is None:
@@ -167,7 +188,16 @@ class Queue:
         }
         try:
             await self._send(envelope, message)
+        except Unreachable as error:
+            if age < self._lifetime:
+                self._ask_again = time.monotonic() + _ASK_AGAIN
+                if not self._unreachable:
+                    self._unreachable = True
+                    _log.warning("nothing can be sent now", kind=envelope.kind, error=str(error), waiting=len(self))
+                return
+            await self._give_up(envelope, message, f"gave up after {age / 86400:.1f} days: {error}", fields)
         except NotNow as error:
+            self._reached()
             if age < self._lifetime:
                 wait = min(max(age, _FIRST_WAIT), _LONGEST_WAIT)
                 _log.warning("not sent yet", **fields, error=str(error), next_try_in=f"{wait:.0f}s")
@@ -175,10 +205,17 @@ class Queue:
                 return
             await self._give_up(envelope, message, f"gave up after {age / 86400:.1f} days: {error}", fields)
         except Refused as error:
+            self._reached()
             await self._give_up(envelope, message, str(error), fields)
         else:
+            self._reached()
             _log.info("sent", **fields)
         await asyncio.to_thread(self._remove, path)
+
+    def _reached(self) -> None:
+        if self._unreachable:
+            self._unreachable = False
+            _log.info("can be sent again", queue=str(self.folder))
 
     async def _give_up(self, envelope: Envelope, message: bytes, why: str, fields: dict[str, str]) -> None:
         _log.error("will not be sent", **fields, error=why)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import aiosmtplib
 
-from mas.outgoing.queue import Envelope, NotNow, Refused, Send
+from mas.outgoing.queue import Envelope, NotNow, Refused, Send, Unreachable
 
 _TIMEOUT = 60.0
 _TEMPORARY_EXIT_CODES = frozenset({71, 74, 75})
@@ -38,6 +38,15 @@ def smtp(url: str, hostname: str) -> Send:
                 refused, _ = await client.sendmail(
                     envelope.sender, list(envelope.recipients), message, mail_options=options
                 )
+        except (
+            aiosmtplib.SMTPConnectError,
+            aiosmtplib.SMTPConnectTimeoutError,
+            aiosmtplib.SMTPConnectResponseError,
+            aiosmtplib.SMTPHeloError,
+            aiosmtplib.SMTPAuthenticationError,
+        ) as error:
+            # Whatever the code: it is said to this host, not to the message.
+            raise Unreachable(f"{host}:{port}: {error}") from error
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _by_code(f"{host}:{port}", error.recipients[0].code, error.recipients[0].message) from error
         except aiosmtplib.SMTPResponseException as error:

@@ -32,7 +32,7 @@ from mas.training.learner import Learner
 log = logs.get_logger("server")
 
 OUTGOING_INTERVAL = 30.0
-"""Seconds between two looks for outgoing mail whose next try is due; a first try is made at once."""
+"""Seconds between two looks for outgoing mail whose next try is due; a first try is made at once, and one look at the start."""
 AUTH_WRITE_TIMEOUT = 30.0
 """Seconds in which a client of the auth socket has to read an answer."""
 EXPIRE_INTERVAL = 6 * 3600.0
@@ -97,8 +97,8 @@ async def compose(config: Config, registry: Registry) -> Composition:
         },
         close=close,
         jobs=(
-            Job("outgoing", OUTGOING_INTERVAL, filtering.queue.run_due),
-            *((Job("training", OUTGOING_INTERVAL, training[1].run_due),) if training else ()),
+            Job("outgoing", OUTGOING_INTERVAL, filtering.queue.run_due, at_start=True),
+            *((Job("training", OUTGOING_INTERVAL, training[1].run_due, at_start=True),) if training else ()),
             *((Job("autoexpunge", EXPIRE_INTERVAL, expire),) if expires else ()),
         ),
     )

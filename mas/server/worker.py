@@ -44,11 +44,12 @@ SESSIONS_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Periodic work of the host, done by one worker: first after a random part of ``interval`` seconds."""
+    """Periodic work of the host, done by one worker: first after a random part of ``interval`` seconds, or ``at_start``."""
 
     name: str
     interval: float
     run: Callable[[], Awaitable[object]]
+    at_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,8 @@ class _Worker:
         return task
 
     async def _repeat(self, job: Job) -> None:
-        await asyncio.sleep(random.uniform(0, job.interval))
+        if not job.at_start:
+            await asyncio.sleep(random.uniform(0, job.interval))
         while True:
             try:
                 await job.run()

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import structlog
 
 from mas.errors import DiskFull
-from mas.outgoing.queue import Envelope, NotNow, Queue, Refused
+from mas.outgoing.queue import Envelope, NotNow, Queue, Refused, Unreachable
 
 ENVELOPE = Envelope("kim@example.org", ["lee@example.net"], "redirect", "user@example.net", "<1@example.org>")
 
@@ -138,3 +139,54 @@ async def test_a_mistake_of_the_sender_is_a_reason_to_try_again(tmp_path: Path) 
     await queue.close()
     (path,) = queue.folder.glob("*.mail")
     assert path.stat().st_mtime > time.time()
+
+
+async def test_an_unreachable_server_is_asked_once_a_round_and_named_once_in_the_log(tmp_path: Path) -> None:
+    tries: list[str] = []
+    server = Server()
+
+    async def send(envelope: Envelope, message: bytes) -> None:
+        tries.append(message.decode())
+        await server.send(envelope, message)
+
+    outgoing = Queue(tmp_path / "outgoing", send, server.give_up)
+    server.mood = Unreachable("no connection")
+    with structlog.testing.capture_logs() as lines:
+        await outgoing.add(ENVELOPE, b"1")
+        await outgoing.close()
+        for number in b"234":
+            await outgoing.add(ENVELOPE, bytes([number]))
+        await outgoing.close()
+        assert tries == ["1"]
+        await outgoing.run_due()
+        assert tries == ["1", "1"]
+        server.mood = None
+        await outgoing.run_due()
+    assert sorted(message for _, message in server.sent) == [b"1", b"2", b"3", b"4"]
+    assert tries[:3] == ["1", "1", "1"]
+    assert len(outgoing) == 0
+    assert [line["event"] for line in lines] == ["nothing can be sent now", "can be sent again", *["sent"] * 4]
+
+
+async def test_a_message_for_an_unreachable_server_is_given_up_in_the_end(tmp_path: Path) -> None:
+    server = Server()
+    server.mood = Unreachable("no connection")
+    outgoing = Queue(tmp_path / "outgoing", server.send, server.give_up, lifetime=0)
+    await outgoing.add(ENVELOPE, b"x")
+    await outgoing.close()
+    assert "gave up" in server.given_up[0]
+    assert len(outgoing) == 0
+
+
+async def test_closing_does_not_wait_for_a_server_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mas.outgoing.queue._CLOSE_GRACE", 0.01)
+
+    async def hang(envelope: Envelope, message: bytes) -> None:
+        await asyncio.Event().wait()
+
+    outgoing = Queue(tmp_path / "outgoing", hang, Server().give_up)
+    await outgoing.add(ENVELOPE, b"x")
+    await outgoing.close()
+    server = Server()
+    await queue(tmp_path, server).run_due()
+    assert [message for _, message in server.sent] == [b"x"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP
 
-from mas.outgoing.queue import Envelope, NotNow, Refused
+from mas.outgoing.queue import Envelope, NotNow, Refused, Unreachable
 from mas.outgoing.transport import sendmail, smtp
 
 ENVELOPE = Envelope("", ["lee@example.net", "kim@example.net"], "vacation", "user@example.net")
@@ -60,8 +60,28 @@ async def test_smtp_refusals(sink: tuple[Sink, str]) -> None:
 
 
 async def test_smtp_server_down() -> None:
-    with pytest.raises(NotNow):
+    with pytest.raises(Unreachable):
         await smtp("smtp://127.0.0.1:1", "mx.example.net")(ENVELOPE, b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"554 5.3.2 not today\r\n", b"421 4.3.2 busy\r\n", b"220 mx\r\n500 what\r\n500 what\r\n", b""],
+    ids=["greeting 5xx", "greeting 4xx", "EHLO refused", "closed"],
+)
+async def test_smtp_server_that_lets_nobody_in(said: bytes) -> None:
+    """Refused for all is not refused for good: no message is given up for it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for line in said.splitlines(keepends=True):
+            writer.write(line)
+            await reader.readline()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(Unreachable):
+            await smtp(url, "mx.example.net")(ENVELOPE, b"\r\n")
 
 
 async def test_sendmail(tmp_path: Path) -> None:

@@ -110,6 +110,10 @@ class Host:
                 local, _, domain = user.partition("@")
                 database.execute("INSERT INTO users VALUES (?, ?, ?)", (local, domain, "{PLAIN}" + password))
             database.commit()
+        self.configure()
+
+    def configure(self) -> None:
+        """Write the configuration (again, after ``settings`` have changed; the next start reads it)."""
         self.config_path.write_text(self._config())
 
     def _config(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mas.filtering.memory import Memory
-from mas.outgoing.queue import Envelope, NotNow, Queue, Refused
+from mas.outgoing.queue import Envelope, NotNow, Queue, Refused, Unreachable
 from mas.storage.model import MailboxName, SaveOptions
 from mas.training.learner import Learner
 from mas.training.rspamd import learner
@@ -29,7 +29,14 @@ async def answering(path: Path, status: str, seen: list[bytes]) -> asyncio.Serve
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [("200 OK", None), ("208 Already", None), ("403 Forbidden", NotNow), ("500 Oops", NotNow), ("400 Bad", Refused)],
+    [
+        ("200 OK", None),
+        ("208 Already", None),
+        ("403 Forbidden", Unreachable),
+        ("401 Unauthorized", Unreachable),
+        ("500 Oops", NotNow),
+        ("400 Bad", Refused),
+    ],
 )
 async def test_answers_of_the_controller(tmp_path: Path, status: str, error: type[Exception] | None) -> None:
     seen: list[bytes] = []
@@ -46,7 +53,7 @@ async def test_answers_of_the_controller(tmp_path: Path, status: str, error: typ
 
 
 async def test_a_controller_that_is_down(tmp_path: Path) -> None:
-    with pytest.raises(NotNow):
+    with pytest.raises(Unreachable):
         await learner(f"unix:{tmp_path}/nothing", "")(Envelope("", [], "spam", "kim"), b"x")
 
 
