@@ -140,7 +140,7 @@ def open_all(wanted: Iterable[Endpoint], have: Iterable[Opened] = ()) -> list[Op
             result.append(existing[endpoint])
             continue
         try:
-            opened = open_unix(endpoint, ours) if endpoint.unix is not None else open_tcp(endpoint)
+            opened = open_unix(endpoint, ours) if endpoint.unix is not None else open_tcp(endpoint, have)
         except (OSError, LookupError) as error:
             if isinstance(error, OSError) and error.errno == errno.EAFNOSUPPORT:
                 log.warning("no such address family on this machine, left out", endpoint=str(endpoint))
@@ -156,8 +156,8 @@ def open_all(wanted: Iterable[Endpoint], have: Iterable[Opened] = ()) -> list[Op
     return result
 
 
-def open_tcp(endpoint: Endpoint) -> Opened:
-    """Bind and listen. IPv6 sockets take IPv6 alone. Raises OSError."""
+def open_tcp(endpoint: Endpoint, have: Iterable[Opened] = ()) -> Opened:
+    """Bind and listen. IPv6 sockets take IPv6 alone. ``have``: our own, which may stand on the same port. Raises OSError."""
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
@@ -166,12 +166,32 @@ def open_tcp(endpoint: Endpoint) -> Opened:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((endpoint.host, endpoint.port))
-        sock.listen(BACKLOG)
+        try:
+            sock.bind((endpoint.host, endpoint.port))
+            sock.listen(BACKLOG)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            _bind_beside(sock, endpoint, [opened.sock for opened in have if opened.endpoint.port == endpoint.port])
     except BaseException:
         sock.close()
         raise
     return Opened(endpoint, sock)
+
+
+def _bind_beside(sock: socket.socket, endpoint: Endpoint, ours: list[socket.socket]) -> None:
+    """Bind where our own socket for ``*`` stands, or for one address where ``*`` is wanted now: both accept until the old one is closed.
+
+    The sharing is for this moment alone. Left on, a second server started by mistake would get every other connection. Raises OSError."""
+    sharing = [sock, *ours]
+    try:
+        for one in sharing:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((endpoint.host, endpoint.port))
+        sock.listen(BACKLOG)
+    finally:
+        for one in sharing:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
 
 
 def open_unix(endpoint: Endpoint, ours: Collection[tuple[int, int]] = ()) -> Opened:

@@ -85,6 +85,7 @@ class Server:
         self.workers = 2
         self.extra = ""
         self.head = ""
+        self.listen = "127.0.0.1"
         self.lmtp_mode = "0600"
         self.mail_account = "nobody"
         self.process: subprocess.Popen[bytes] | None = None
@@ -97,7 +98,7 @@ class Server:
             f"""
 {self.head}
 protocols = ["imap", "lmtp"]
-listen = ["127.0.0.1"]
+listen = ["{self.listen}"]
 workers = {self.workers}
 drain_timeout = "5s"
 run_dir = "{self.directory}/run"
@@ -388,6 +389,25 @@ def test_reload_with_a_good_file(server: Server) -> None:
     wait_for(lambda: not server.children() & before, "the old workers' end")
     server.signal(signal.SIGTERM)
     assert server.wait_end() == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [("*", "127.0.0.1"), ("127.0.0.1", "*")])
+def test_reload_to_other_addresses_of_the_same_port(server: Server, before: str, after: str) -> None:
+    server.listen = before
+    server.start()
+    first = server.children()
+    session = server.connect()
+    server.listen = after
+    server.write()
+    server.signal(signal.SIGHUP)
+    server.wait_log("reloaded")
+    assert session.ask("old session") == "old session"
+    session.close()
+    wait_for(lambda: not server.children() & first, "the old workers' end")
+    assert server.connect().worker not in first
+    assert server.connect_tls().worker not in first
+    with pytest.raises(OSError, match="Address already in use"):
+        socket.create_server(("127.0.0.1", server.port))
 
 
 @pytest.mark.parametrize("how", ["unknown key", "port in use", "worker cannot start", "broken certificate"])
