@@ -67,6 +67,9 @@ class Channel(Protocol[EventT_co]):
     """``TLSv1.3 with cipher …``; empty before TLS."""
     draining: bool
     """The server is stopping: finish the command, say BYE, return. A wake() comes with it."""
+    received: int
+    sent: int
+    """Octets so far, without TLS's own; for the log."""
 
     async def next_event(self, timeout: float) -> EventT_co | Woken:
         """The next event of the connection. What was written is flushed first when bytes must be awaited.

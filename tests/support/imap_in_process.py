@@ -70,6 +70,7 @@ class ScriptChannel:
         self.tls = tls
         self.tls_description = "TLSv1.3" if tls else ""
         self.draining = False
+        self.received = self.sent = 0
         self.connection = connection
         self.output = bytearray()
         self.writes: list[bytes] = []
@@ -83,6 +84,7 @@ class ScriptChannel:
 
     def feed(self, data: bytes) -> None:
         self.connection.receive_data(data)
+        self.received += len(data)
         self.waiting.clear()
         self._input.set()
 
@@ -116,6 +118,7 @@ class ScriptChannel:
 
     def write(self, data: bytes) -> None:
         if data:
+            self.sent += len(data)
             self._queued.append(data)
 
     def flush(self) -> None:

@@ -68,6 +68,11 @@ async def serve(session: Session) -> None:
         reason = str(error) or reason
     except BrokenStream as error:
         reason = str(error)
+    except Exception:
+        # No domain error and no handler's bug, so one of the wire code or of this module: the listener logs it with where it was.
+        reason = "internal error"
+        session.bye(b"Internal error occurred.")
+        raise
     finally:
         _log_end(session, reason, time.monotonic() - started)
         await _leave(session)
@@ -167,7 +172,10 @@ def _who(session: Session) -> dict[str, Any]:
 def _log_end(session: Session, reason: str, seconds: float) -> None:
     peer = session.channel.peer
     if session.user is not None:
-        log.info("disconnected", reason=reason, **_who(session))
+        channel, who = session.channel, _who(session)
+        log.info(
+            "disconnected", reason=reason, **who, client=session.client, received=channel.received, sent=channel.sent
+        )
         return
     if not session.failed_logins:
         log.debug("disconnected", reason=reason, address=peer.address, session=peer.session_id)

@@ -100,6 +100,7 @@ class Session:
     __slots__ = (
         "account",
         "channel",
+        "client",
         "condstore",
         "config",
         "connection",
@@ -144,6 +145,8 @@ class Session:
         self.in_literal = False
         self.failed_logins = 0
         self.last_login: tuple[str, str] = ("", "")
+        self.client: str | None = None
+        """What it calls itself (ID)."""
 
     # Events inside a command
 

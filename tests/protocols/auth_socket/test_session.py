@@ -46,6 +46,7 @@ class Talk:
         self.tls = False
         self.tls_description = ""
         self.draining = False
+        self.received = self.sent = 0
         self.woken = False
         self.news = asyncio.Event()
         self.waiting = asyncio.Event()

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mas.config import Config
+from mas.protocols.imap.connection import ImapConnection
 from mas.protocols.imap.handlers import HANDLERS
 from mas.protocols.imap.state import RECENT, FlagTexts
 from mas.storage.model import KEYWORD_SHIFT, MailboxName
@@ -142,6 +143,32 @@ async def test_failed_login_is_logged_as_fail2ban_reads_it(host: InProcessHost) 
     assert "auth failed, 1 attempts in" in line
     assert "user=<mallory@example.net>, method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, TLS, session=<session1>" in line
     assert "guess" not in line
+
+
+async def test_the_end_is_one_line_with_octets_and_the_client(host: InProcessHost) -> None:
+    client = await logged_in(host)
+    await client.command('i ID ("version" "12.1" "os" NIL "name" "Mail\x07Reader")')
+    received = client.channel.received
+    with capture_logs() as logs:
+        await client.close()
+    (line,) = logs
+    assert (line["event"], line["client"]) == ("disconnected", "Mail\x07Reader 12.1")
+    assert (line["received"], line["sent"]) == (received, len(client.channel.output))
+
+
+async def test_a_bug_in_the_wire_code_is_no_silence(host: InProcessHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await logged_in(host)
+
+    def broken(_: object) -> None:
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(ImapConnection, "next_event", broken)
+    await client.send(b"a NOOP\r\n")
+    with pytest.raises(LookupError, match="a bug"):
+        await client.task
+    host.clients.clear()  # it is known what this one died of
+    client.channel.flush()
+    assert client.channel.output.endswith(b"* BYE Internal error occurred.\r\n")
 
 
 async def test_commands_before_login_are_limited(host: InProcessHost) -> None:

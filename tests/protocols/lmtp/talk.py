@@ -52,6 +52,7 @@ class MemoryChannel:
         self.tls = False
         self.tls_description = ""
         self.draining = False
+        self.received = self.sent = 0
         self.out: list[bytes] = []
         self.changed = asyncio.Event()
         self.woken = False

@@ -6,6 +6,9 @@ from mas.protocols.imap.commands import Capability, Check, Enable, Id, Logout, N
 from mas.protocols.imap.encode import encode_capability, encode_enabled, encode_id
 from mas.protocols.imap.state import Done, Session
 
+MAX_CLIENT = 60
+"""Characters of a client's name and version that are worth a place in the log."""
+
 
 async def handle_capability(session: Session, command: Capability) -> Done:
     """CAPABILITY [RFC9051 6.1.1]."""
@@ -21,7 +24,9 @@ async def handle_noop(session: Session, command: Noop | Check) -> Done:
 
 
 async def handle_id(session: Session, command: Id) -> Done:
-    """ID [RFC2971]. The version is nobody's business."""
+    """ID [RFC2971]. The version is nobody's business; what the client calls itself is in the log when it leaves."""
+    said = dict(command.fields)
+    session.client = " ".join(said[name] or "" for name in ("name", "version") if said.get(name))[:MAX_CLIENT] or None
     session.channel.write(encode_id((("name", "MAS"),)))
     return Done(b"ID completed.")
 
