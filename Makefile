@@ -28,8 +28,8 @@ run: venv
 venv: $(RUN) launcher
 
 check: $(DEV)
-	$(BIN)/ruff format --check mas tests
-	$(BIN)/ruff check mas tests
+	$(BIN)/ruff format --check mas tests bench
+	$(BIN)/ruff check mas tests bench
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not e2e" -n 2
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ async def main(count: int, directory: Path) -> None:
         ("HEADER Message-ID", query.Header("message-id", "77.report@")),
         ("LARGER", query.Size(larger=5000)),
     ):
-        await timed(f"SEARCH {name}", lambda key=key: selection.search(key), count)
+        await timed(f"SEARCH {name}", partial(selection.search, key), count)
     some = query.And((query.Uids(((1, uids[min(count, 3000) - 1]),)), query.Text("nowhere")))
     await timed("SEARCH TEXT", lambda: selection.search(some), min(count, 3000), 1)
 

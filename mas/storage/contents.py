@@ -92,7 +92,8 @@ def insert_content(transaction: Transaction, content: Content) -> int:
         ),
     )
     transaction.execute(
-        "INSERT INTO content_header (id, kept, folded) VALUES (?, ?, ?)", (number, p.kept_header, p.header_text)
+        "INSERT INTO content_header (id, fields, kept, folded) VALUES (?, ?, ?, ?)",
+        (number, p.field_table, p.kept_header, p.header_text),
     )
     return number
 

@@ -12,7 +12,7 @@ from mas.storage import index, numbers
 from mas.storage.bodies import LARGE, WHOLE, Located, Stretch, read_sections
 from mas.storage.engine import Engine
 from mas.storage.mailbox import Loaded
-from mas.storage.mime.header import header_fields as subset
+from mas.storage.mime.field_table import cutter
 from mas.storage.mime.section import Section
 from mas.storage.model import Column, Uid
 from mas.storage.search import Condition
@@ -151,12 +151,12 @@ def header_fields(
     with engine.reading() as database:
         found = index.fetch_all(
             database,
-            "SELECT m.uid, h.kept FROM message AS m LEFT JOIN content_header AS h ON h.id = m.content_id"
+            "SELECT m.uid, h.fields, h.kept FROM message AS m LEFT JOIN content_header AS h ON h.id = m.content_id"
             f" WHERE m.mailbox_id = ? AND {condition} ORDER BY m.uid",
             (mailbox_id, *values),
         )
-    known = [(uid, subset(kept, names, False)) for uid, kept in found if kept is not None]
-    return known, [uid for uid, kept in found if kept is None]
+    unknown = [uid for uid, _, kept in found if kept is None]
+    return cutter(names).cut([row for row in found if row[2] is not None] if unknown else found), unknown
 
 
 def matching(engine: Engine, mailbox_id: int, condition: Condition, uids: Sequence[int], every: bool) -> list[int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import apsw
 
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE account (
@@ -97,6 +97,7 @@ CREATE TABLE content_text (             -- folded by mime.casemap, as mime.parse
 );
 CREATE TABLE content_header (
     id INTEGER PRIMARY KEY,
+    fields BLOB NOT NULL,               -- where they lie in kept: mime.field_table
     kept BLOB,                          -- NULL: too long, ask the file
     folded TEXT NOT NULL
 );
@@ -125,6 +126,8 @@ def open_database(path: str) -> tuple[apsw.Connection, bool]:
     """Open or make the index. Returns it and whether it is new (empty). Raises apsw errors; the caller holds the account's lock."""
     database = apsw.Connection(path)
     database.set_busy_timeout(10_000)
+    # A statement is planned once. Without this SQLite plans it anew for each other uid that is bound to it: three times its cost.
+    database.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     database.pragma("journal_mode", "wal")
     database.pragma("synchronous", 1)
     database.pragma("cache_size", -4096)

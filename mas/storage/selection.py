@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 ROWS = 1000
 """Rows a batch of FETCH: about two milliseconds in a thread."""
-HEADERS = 500
+HEADERS = 1000
 """Header subsets a batch."""
 BODY_FILES = 200
 """Message files that are read at a time, at most."""

@@ -50,7 +50,7 @@ class FetchPlan:
     flags, modseq: whether these are in the line.
     """
 
-    __slots__ = ("_line", "atts", "columns", "files", "flags", "head", "headers", "modseq")
+    __slots__ = ("_line", "_literals", "atts", "columns", "files", "flags", "head", "headers", "modseq")
 
     def __init__(self, items: Sequence[FetchAtt], uid: bool) -> None:
         kinds = [item.att for item in items]
@@ -69,9 +69,16 @@ class FetchPlan:
         self.flags = Att.FLAGS in kinds
         self.modseq = Att.MODSEQ in kinds
         parts = [_place(item) for item in self.atts]
-        parts += [item.name.replace(b"%", b"%%") + b" %b" for item in self.headers]
+        parts += [_escaped(item.name) + b" %b" for item in self.headers]
         self.head: bytes = b"* %d FETCH (" + b" ".join(parts)
         self._line = self.head + b")\r\n"
+        # Header fields that are not cut: their literals stand in the line as length and octets, nothing is made for each message.
+        literals = b"".join([b" " + _escaped(item.name) + b" {%d}\r\n%b" for item in self.headers])
+        whole = all(item.partial is None for item in self.headers)
+        self._literals = b""
+        if self.headers and whole:
+            parts = [_place(item) for item in self.atts]
+            self._literals = b"* %d FETCH (" + (b" ".join(parts) + literals if parts else literals[1:]) + b")\r\n"
 
     def lines(
         self,
@@ -86,8 +93,15 @@ class FetchPlan:
 
         flags: their texts (``\\Seen $Junk``). rows: ``(uid, column, …)`` with ``columns``. headers: one sequence an item of ``headers``.
         """
+        columns = self._values(seqnums, uids, flags, modseqs, rows)
+        if self._literals and all(all(column) for column in headers):
+            template = self._literals
+            literals = [part for octets in headers for part in (map(len, octets), octets)]
+            lines = b"".join([template % values for values in zip(*columns, *literals, strict=True)])
+            if b"\0" not in lines:
+                return lines
         template = self._line
-        columns = self._values(seqnums, uids, flags, modseqs, rows, headers)
+        columns += self._strings(headers)
         return b"".join([template % values for values in zip(*columns, strict=True)])
 
     def heads(
@@ -101,7 +115,7 @@ class FetchPlan:
     ) -> list[bytes]:
         """The beginnings of lines, up to where ``files`` are written by ``section``; ``END`` closes a line."""
         template = self.head
-        columns = self._values(seqnums, uids, flags, modseqs, rows, headers)
+        columns = [*self._values(seqnums, uids, flags, modseqs, rows), *self._strings(headers)]
         return [template % values for values in zip(*columns, strict=True)]
 
     def section(self, item: FetchAtt, value: bytes) -> bytes:
@@ -121,7 +135,6 @@ class FetchPlan:
         flags: Sequence[bytes],
         modseqs: Sequence[int],
         rows: Sequence[tuple[object, ...]],
-        headers: Sequence[Sequence[bytes]],
     ) -> list[Sequence[object]]:
         values: list[Sequence[object]] = [seqnums]
         column = 0
@@ -144,9 +157,12 @@ class FetchPlan:
                 case _:
                     column += 1
                     values.append([row[column] for row in rows])
-        for item, octets in zip(self.headers, headers, strict=True):
-            values.append([string_value(item, each) for each in octets])
         return values
+
+    def _strings(self, headers: Sequence[Sequence[bytes]]) -> list[Sequence[object]]:
+        return [
+            [string_value(item, each) for each in octets] for item, octets in zip(self.headers, headers, strict=True)
+        ]
 
 
 END = b")\r\n"
@@ -164,6 +180,11 @@ def _place(item: FetchAtt) -> bytes:
     if item.att is Att.THREAD_ID:
         return b"THREADID NIL"
     return item.name + b" " + _FORMATS.get(item.att, b"%b")
+
+
+def _escaped(name: bytes) -> bytes:
+    """A name as it stands in a template."""
+    return name.replace(b"%", b"%%")
 
 
 # Sections

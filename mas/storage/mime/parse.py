@@ -13,6 +13,7 @@ from mas.storage.mime.address import Address, addresses_text
 from mas.storage.mime.casemap import casemap
 from mas.storage.mime.date import parse_date
 from mas.storage.mime.envelope import Envelope
+from mas.storage.mime.field_table import locate
 from mas.storage.mime.header import decode_words, header_text
 from mas.storage.mime.limits import MimeLimits
 from mas.storage.mime.structure import Tree
@@ -30,6 +31,7 @@ class ParsedMessage(NamedTuple):
     header_size: octets as served of the message's own header block, with its blank line.
     kept_header: the header as served without bulky trace fields (``header.is_dropped``); None when it is longer than
         ``max_header_size``: then header questions go to the file.
+    field_table: where its fields lie (``field_table``).
     sent_day: days since 1970 of the Date field as written, without its zone; 0 when there is none (SENTSINCE …).
     sent_time: the same moment in seconds, UTC, for SORT DATE; None when there is none (then the internal date counts).
     texts: subject, from, to, cc, bcc in the form of ``casemap``: decoded, unfolded, addresses formatted.
@@ -47,6 +49,7 @@ class ParsedMessage(NamedTuple):
     parts: bytes
     header_size: int
     kept_header: bytes | None
+    field_table: bytes
     sent_day: int
     sent_time: int | None
     texts: Mapping[str, str]
@@ -86,6 +89,7 @@ def parse(data: Data, limits: MimeLimits) -> ParsedMessage:
         parts=packed,
         header_size=tree.served_header(),
         kept_header=tree.kept if tree.whole_header else None,
+        field_table=locate(tree.kept) if tree.whole_header else b"",
         sent_day=day,
         sent_time=time,
         texts={

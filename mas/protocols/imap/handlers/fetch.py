@@ -6,6 +6,8 @@ The items are compiled once a command (``FetchPlan``); what a message's line is 
 - what the index knows (``Selection.fetch``) and header fields (``Selection.header_fields``), in batches.
 - sections that need the message's file (``Selection.octets``), in batches of about a megabyte; large ones are streamed in pieces.
 
+A batch waits for room before it is written, not behind it: the last one, mostly the only one, goes out in one write with the tagged line.
+
 One of these sources leads and its batches are the batches of the answer; the others are asked for the same uids. A message that was
 expunged, or whose file vanished, since the command was read is missing from a source: it is left out and the command ends with
 ``OK [EXPUNGEISSUED]`` [RFC5530 3], as Dovecot's does: Thunderbird shows a NO to the user, who has done nothing wrong. Uids that were no
@@ -90,11 +92,12 @@ async def _fetch_index(session: Session, plan: FetchPlan, messages: Messages) ->
     assert selection is not None
     sent = place = 0
     async for uids, rows, headers in _index_batches(selection, plan, messages.uids):
+        if sent:
+            await session.channel.drain()
         numbers, place = messages.numbers(uids, place)
         batch = _Batch(session, uids, numbers, rows, headers)
         session.channel.write(plan.lines(*batch.columns(plan), batch.rows, batch.headers))
         sent += len(batch.uids)
-        await session.channel.drain()
     return sent
 
 
@@ -126,16 +129,18 @@ async def _headers(
     selection: Selection, plan: FetchPlan, uids: Sequence[int]
 ) -> tuple[list[Sequence[bytes]], Sequence[int]]:
     """The octets of every header item for ``uids``, and the uids that have them all."""
-    found: list[dict[int, bytes]] = []
+    found: list[list[tuple[int, bytes]]] = []
     for item in plan.headers:
         assert item.section is not None
-        values: dict[int, bytes] = {}
+        pairs: list[tuple[int, bytes]] = []
         async for batch in selection.header_fields(uids, item.section):
-            values.update(batch)
-        found.append(values)
-    if any(len(values) < len(uids) for values in found):
-        uids = [uid for uid in uids if all(uid in values for values in found)]
-    return [[values[uid] for uid in uids] for values in found], uids
+            pairs += batch
+        found.append(pairs)
+    if all(len(pairs) == len(uids) for pairs in found):
+        return [[octets for _, octets in pairs] for pairs in found], uids
+    values = [dict(pairs) for pairs in found]
+    uids = [uid for uid in uids if all(uid in known for known in values)]
+    return [[known[uid] for uid in uids] for known in values], uids
 
 
 async def _fetch_files(session: Session, plan: FetchPlan, messages: Messages) -> int:
@@ -146,6 +151,8 @@ async def _fetch_files(session: Session, plan: FetchPlan, messages: Messages) ->
     assert leader.section is not None
     sent = place = 0
     async for batch in selection.octets(messages.uids, leader.section):
+        if sent:
+            await channel.drain()
         uids: Sequence[int] = [uid for uid, _ in batch]
         sections: list[dict[int, bytes | Octets]] = [dict(batch)]
         for item in others:
@@ -195,7 +202,6 @@ async def _fetch_files(session: Session, plan: FetchPlan, messages: Messages) ->
                 gathered.append(END)
                 sent += 1
         channel.write(b"".join(gathered))
-        await channel.drain()
     return sent
 
 
@@ -347,6 +353,7 @@ async def _set_seen(session: Session, selection: Selection, view: View, command:
             unseen.append(uid)
     if not unseen:
         return
+    await session.channel.drain()  # the octets travel while the flags are committed
     stored = await selection.store(unseen, StoreOp.ADD, Flags(SEEN))
     view.absorb(selection.take_changes(), {row.uid: row.modseq for row in stored.changed})
     numbers, _ = messages.numbers([row.uid for row in stored.changed])
