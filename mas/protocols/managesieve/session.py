@@ -41,6 +41,7 @@ from mas.services import Services
 from mas.sieve.compiler import compile_script
 from mas.sieve.definition import Registry
 from mas.sieve.limits import Limits
+from mas.sieve.source import Problem
 from mas.sieve.source import ScriptError as CompileError
 from mas.storage.scripts import (
     InvalidScriptName,
@@ -422,7 +423,7 @@ class _Session:
             else:
                 program = await asyncio.to_thread(compile_script, content, self.registry, self.limits, name)
         except CompileError as error:
-            raise _Refused("\r\n".join(map(str, error.problems))) from None
+            raise _Refused("\r\n".join(_mistake(name, problem) for problem in error.problems)) from None
         return "\r\n".join(program.warnings)
 
     async def listscripts(self, command: Command) -> None:
@@ -466,6 +467,11 @@ class _Session:
         _arguments(command, 2)
         await _in_thread(scripts.rename, _text(command, 0), _text(command, 1))
         self.write(responses.ok("Renamescript completed."))
+
+
+def _mistake(name: str, problem: Problem) -> str:
+    """``name: line 2: column 4: …``: Roundcube marks the lines that it finds as ``line 2:`` behind the name, which is Pigeonhole's form."""
+    return f"{name}{': ' if name else ''}line {problem.line}: column {problem.column}: {problem.text}"
 
 
 async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
