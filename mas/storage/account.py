@@ -345,7 +345,7 @@ class MaildirAccount(LiveAccount):
             if row is None:
                 row = self.engine.require(name)
             try:
-                uids = save.save(self.engine, row, savings, admit, durable=not delivery)
+                uids = save.save(self.engine, row, savings, admit)
             except BaseException:
                 self.quotas.settle(self.sums())
                 raise

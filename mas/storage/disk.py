@@ -83,6 +83,18 @@ def fsync_directory(path: str) -> None:
         os.close(fd)
 
 
+def make_directories(path: str) -> None:
+    """``path`` and what is missing above it, durable."""
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    make_directories(above)
+    step("mkdir", path)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    fsync_directory(above)
+
+
 def rename(old: str, new: str) -> None:
     step("rename", new)
     os.rename(old, new)

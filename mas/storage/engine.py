@@ -8,10 +8,11 @@ it last looked, changes files, then the index in one ``transaction``, then advan
 What only the index knows, and what its loss costs: modseqs (a new index starts above, so clients ask for all flags once), vanished uids
 (answered from what exists), keywords from number 26 up and flag changes whose renames are pending (lost), save dates (ctime instead).
 
-Durability. ``durable`` commits are fsynced (synchronous=FULL): everything whose uids or modseqs an IMAP client is told in the answer.
-A delivery's commit is not: its message is fsynced in its directory, so a power cut can only take back the uid. Such uids and modseqs are
-never given again: the first writer after an unclean stop (another boot id than the last writer's, and not marked clean) starts
-``GAP`` above, and no more than that is ever given between two fsynced commits. A message whose uid was lost so comes back as a new one.
+Durability. Every commit that gives a uid or a modseq is fsynced (``durable``, synchronous=FULL) before anybody is told: deliveries, APPEND,
+flags, expunges, and what a scan found. The others (who has seen what is recent, file names that follow flags, parsed contents, the
+directories' times) may be lost in a power cut, and are worked out again. Lines of the uid list are not fsynced, since the index has
+the same: the first writer after an unclean stop (another boot id than the last writer's, and not marked clean) takes nothing that the
+index knows of files for granted, so that every mailbox is scanned before it is served, and a list that lost lines is written anew.
 A killed process loses nothing: the WAL is in the page cache.
 
 Invariants:
@@ -45,7 +46,7 @@ from mas.storage.mime.header import header_holds
 from mas.storage.model import MailboxName, MailboxStatus, Modseq, Uid, UidValidity
 
 GAP = 1000
-"""How far uids and modseqs jump after an unclean stop; at most this many are given without an fsync."""
+"""How far the modseqs of a new index begin above the last that this process knew of the old one."""
 
 RESERVE = 96 << 10
 """Octets that are kept allocated beside the index, so that flags can be set and messages removed when the disk is full."""
@@ -121,7 +122,6 @@ class Engine:
         self._modseq = 0
         self._seen_modseq = 0
         self._boot = ""
-        self._unsynced = 0
         self.uid_validity = 0
         self._stale = True
         self._published = Published(0, 0)
@@ -143,8 +143,8 @@ class Engine:
         with disk.meaning():
             root = self.location.root
             for part in ("cur", "new", "tmp"):
-                os.makedirs(os.path.join(root, part), mode=0o700, exist_ok=True)
-            os.makedirs(self.location.index, mode=0o700, exist_ok=True)
+                disk.make_directories(os.path.join(root, part))
+            disk.make_directories(self.location.index)
             self._lock = AccountLock(self.location.lock_file, self.config.mail.lock_timeout)
 
     def close(self) -> None:
@@ -154,7 +154,7 @@ class Engine:
                 self._lock.acquire()
                 try:
                     self._set_synchronous(durable=True)
-                    self._database.execute("UPDATE account SET boot = '', unsynced = 0")
+                    self._database.execute("UPDATE account SET boot = ''")
                     self._lock.advance()
                 finally:
                     self._lock.release()
@@ -243,6 +243,9 @@ class Engine:
             self.lock.acquire()
             try:
                 self._catch_up()
+                if self._boot not in ("", BOOT_ID):
+                    with self.transaction(durable=True):
+                        pass
                 yield
             finally:
                 self.lock.release()
@@ -258,8 +261,8 @@ class Engine:
             if not self._stale and self._generation == self.lock.generation:
                 return
             self.rows = index.load_rows(database)
-            ((self._modseq, self._boot, self.uid_validity, self._unsynced),) = database.execute(
-                "SELECT modseq, boot, uid_validity, unsynced FROM account"
+            ((self._modseq, self._boot, self.uid_validity),) = database.execute(
+                "SELECT modseq, boot, uid_validity FROM account"
             )
             self._read_events(database)
             self._generation = self.lock.generation
@@ -288,11 +291,12 @@ class Engine:
 
     @contextlib.contextmanager
     def transaction(self, *, durable: bool) -> Iterator[Transaction]:
-        """One commit, inside ``exclusive``. An exception rolls back and is passed on."""
+        """One commit, inside ``exclusive``. An exception rolls back and is passed on. durable: fsynced; needed for what gives uids or
+        modseqs."""
         with self.mutex:
             database = self.database
             unclean = self._boot not in ("", BOOT_ID)
-            durable = durable or self._boot != BOOT_ID or self._unsynced >= GAP // 2
+            durable = durable or self._boot != BOOT_ID
             self._set_synchronous(durable=durable)
             transaction = Transaction(database, self.rows, self._modseq)
             try:
@@ -300,7 +304,8 @@ class Engine:
                 if self._boot != BOOT_ID:
                     self._begin_boot(transaction, unclean=unclean)
                 yield transaction
-                transaction.finish(durable=durable)
+                assert durable or not transaction.assigned, "a uid or a modseq that a power cut could take back"
+                transaction.finish()
                 disk.step("commit", self.location.index_file)
                 database.execute("COMMIT")
             except BaseException:
@@ -310,7 +315,6 @@ class Engine:
                 raise
             disk.step("committed", self.location.index_file)
             self._boot = BOOT_ID
-            self._unsynced = 0 if durable else self._unsynced + transaction.assigned
             self._modseq = self._seen_modseq = transaction.modseq
             self._generation = self.lock.advance()
             published = self._published
@@ -328,13 +332,13 @@ class Engine:
                         published.faces[row.name] = self._face(row)
 
     def _begin_boot(self, transaction: Transaction, *, unclean: bool) -> None:
-        """First commit after a stop; after an unclean one nothing that may have been given and lost is given again."""
+        """First commit after a stop; after an unclean one files may not be as the index has them."""
         transaction.execute("UPDATE account SET boot = ?", (BOOT_ID,))
         if unclean:
-            transaction.modseq += GAP
+            _log.warning("the system stopped without warning: the Maildir is looked through again", user=self.user)
             for row in self.rows.values():
-                row.uid_next = min(row.uid_next + GAP, uidlist.MAX_UID)
-                row.uidlist = ""
+                row.uidlist = row.keywords = ""
+                row.new_mtime = row.cur_mtime = 0
                 row.new_checked = row.cur_checked = 0
                 transaction.touch(row)
 

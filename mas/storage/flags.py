@@ -131,15 +131,20 @@ def flush_names(engine: Engine, row: MailboxRow, told: int) -> bool:
         return False
     watch = sync.Watch(engine, row)
     updates = []
+    parts: set[str] = set()
     for uid, flags, file in waiting:
         name = renamed(file, flags)
         if name != file:
             try:
                 disk.rename(engine.path(row.directory, file), engine.path(row.directory, name))
+                parts |= {file[:3], name[:3]}
             except FileNotFoundError:
                 # Somebody else moved it: the directory's time tells the next scan.
                 name = file
         updates.append((name, row.id, uid))
+    for part in sorted(parts):
+        # Before the index says so: a name that a power cut took back would look as if another program had taken the flags away.
+        disk.fsync_directory(engine.path(row.directory, part))
     with engine.transaction(durable=False) as transaction:
         transaction.database.executemany(
             "UPDATE message SET file = ?, pending = 0 WHERE mailbox_id = ? AND uid = ?", updates

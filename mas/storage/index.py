@@ -264,16 +264,14 @@ class Transaction:
 
     # The end
 
-    def finish(self, *, durable: bool) -> None:
+    def finish(self) -> None:
         """Write back what lives in memory. COMMIT is the caller's."""
         for mailbox_id in self.touched:
             row = self.rows.get(mailbox_id)
             if row is not None:
                 self.execute(_WRITE_ROW, (*_values(row), row.id))
-        if durable:
-            self.execute("UPDATE account SET modseq = ?, unsynced = 0", (self.modseq,))
-        else:
-            self.execute("UPDATE account SET modseq = ?, unsynced = unsynced + ?", (self.modseq, self.assigned))
+        if self.assigned:
+            self.execute("UPDATE account SET modseq = ?", (self.modseq,))
         if self.removed:
             self.execute("UPDATE account SET garbage = garbage + ?", (self.removed,))
         if self.events:

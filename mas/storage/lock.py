@@ -83,6 +83,18 @@ class AccountLock:
 
 
 _HOST = socket.gethostname()
+
+
+def _booted() -> float:
+    with contextlib.suppress(OSError), open("/proc/stat", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("btime "):
+                return float(line.split()[1])
+    return 0.0
+
+
+BOOTED = _booted()
+"""When the system was started, seconds since the epoch."""
 STALE_AFTER = 120.0
 """Seconds after which a dotlock that nobody touched belongs to a dead process (Dovecot's own figure)."""
 
@@ -144,13 +156,16 @@ def _mark(path: str) -> None:
 
 def _abandoned(lock: str) -> bool:
     """Whether the maker of a dotlock is dead: too old, or its process (``pid:host``, as Dovecot writes it) is gone, is ourselves (who hold
-    the account's lock, so it is a leftover), or began after the lock was made. Raises FileNotFoundError."""
+    the account's lock, so it is a leftover), or began after the lock was made. A lock from before the system's start is dead too: of one
+    that a power cut left, the text may be lost. Raises FileNotFoundError."""
     status = os.stat(lock)
     made = max(status.st_mtime, status.st_ctime)
     if time.time() - made > STALE_AFTER:
         return True
     with open(lock, encoding="ascii", errors="replace") as file:
-        pid, _, host = file.read(300).partition(":")
+        pid, _, host = file.read(300).strip("\0").partition(":")
+    if made < BOOTED and host in ("", _HOST):
+        return True
     if host != _HOST or not pid.isdigit():
         return False
     if int(pid) == os.getpid():

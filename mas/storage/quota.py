@@ -13,7 +13,7 @@ whole and never as a difference, and a total that triggers keep equal to the sum
 
 Crash windows. After admit and before the commit: the shared total counts a message that never came; after an expunge's commit and before
 settle: it counts one that is gone. Both err to the safe side, and the next settle of that account (its next open or change) mends them,
-because it writes the whole. A power cut may take back the last writes of the shared file (WAL, no fsync a save): the same settle mends it.
+because it writes the whole. Both files are fsynced with their commits, so a power cut makes no difference to this.
 Both writers of one user's row are under that user's lock, so an older value cannot overwrite a newer one.
 
 A root whose limits are all 0 is unlimited: reported with no limits, never refused.

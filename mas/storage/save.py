@@ -38,7 +38,7 @@ Admit = Callable[[Transaction, MailboxRow, int, int], None]
 """Quota: called in the transaction with octets and messages that come. Raises OverQuota."""
 
 
-def save(engine: Engine, row: MailboxRow, messages: Sequence[Saving], admit: Admit, *, durable: bool) -> Sequence[int]:
+def save(engine: Engine, row: MailboxRow, messages: Sequence[Saving], admit: Admit) -> Sequence[int]:
     """Inside ``exclusive``. Returns the uids. All or nothing."""
     for saving in messages:
         if saving.incoming.content is None:
@@ -53,7 +53,7 @@ def save(engine: Engine, row: MailboxRow, messages: Sequence[Saving], admit: Adm
         rows = [_place(engine, row, saving, now, numbered, placed) for saving in messages]
         for directory in sorted({os.path.dirname(path) for path in placed}):
             disk.fsync_directory(directory)
-        with engine.transaction(durable=durable) as transaction:
+        with engine.transaction(durable=True) as transaction:
             admit(transaction, row, sum([message.size for message in rows]), len(rows))
             numbered.write(transaction)
             for message, saving in zip(rows, messages, strict=True):

@@ -20,7 +20,6 @@ CREATE TABLE account (
     modseq INTEGER NOT NULL,            -- the last one given, of the whole account
     boot TEXT NOT NULL,                 -- boot id of the last writer: another one may mean lost commits
     uid_validity INTEGER NOT NULL,      -- the last one given
-    unsynced INTEGER NOT NULL DEFAULT 0, -- uids and modseqs given since the last fsynced commit
     garbage INTEGER NOT NULL DEFAULT 0  -- messages removed since contents were last collected
 );
 CREATE TABLE mailbox (

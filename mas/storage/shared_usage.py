@@ -124,7 +124,7 @@ class SharedUsage:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = apsw.Connection(str(self._path))
         connection.set_busy_timeout(_BUSY_TIMEOUT)
-        connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
         with connection:
             connection.execute(_SCHEMA)
         return connection

@@ -109,11 +109,15 @@ def synchronise(engine: Engine, row: MailboxRow, *, everything: bool = False) ->
         return
     scan = _Scan(engine, row)
     found = scan.differences(new=scan_new, cur=scan_cur)
-    with engine.transaction(durable=found.many or listed != row.uidlist) as transaction:
+    with engine.transaction(durable=found.any or listed != row.uidlist or lettered != row.keywords) as transaction:
+        uid_next = row.uid_next
         engine_list = scan.adopt_uidlist(transaction, listed)
         if lettered != row.keywords:
             adopt_keywords(engine, transaction, row)
         scan.apply(transaction, found, engine_list)
+        if engine_list is not None and (engine_list.torn or scan.lines_lost(engine_list, uid_next)):
+            _log.warning("uid list lost lines, writing it anew", user=engine.user, mailbox=row.name)
+            rewrite_uidlist(engine, row)
         transaction.touch(row)
         row.new_mtime, row.cur_mtime = new, cur
         if scan_new:
@@ -134,8 +138,8 @@ class _Differences:
     renamed_here: bool = False
 
     @property
-    def many(self) -> bool:
-        return len(self.fresh) > 100
+    def any(self) -> bool:
+        return bool(self.fresh or self.vanished)
 
 
 class _Scan:
@@ -200,6 +204,16 @@ class _Scan:
         row.uid_next = max(row.uid_next, listed.next_uid)
         row.uidlist = identity
         return listed
+
+    def lines_lost(self, listed: uidlist.Uidlist, uid_next: int) -> bool:
+        """Whether messages that had uids, below ``uid_next``, are not in the list: a power cut, or a program that wrote it wrongly."""
+        with self._engine.mutex:
+            for uid, file in self._engine.database.execute(
+                "SELECT uid, file FROM message WHERE mailbox_id = ? AND uid < ?", (self._row.id, uid_next)
+            ):
+                if listed.uids.get(split_name(file[4:])[0]) != uid:
+                    return True
+        return False
 
     def apply(self, transaction: Transaction, found: _Differences, listed: uidlist.Uidlist | None) -> None:
         """Renames, expunges, new messages, in this order."""
@@ -269,6 +283,8 @@ class _Scan:
             uid = known.get(base, 0)
             if not uid:
                 later.append(file)
+            elif uid in taken and self._is_known(transaction, uid, file):
+                found.renamed_here = True
             elif uid in taken or expunged(uid):
                 name = _another_name(file)
                 disk.rename(engine.path(row.directory, file), engine.path(row.directory, name))
@@ -285,6 +301,19 @@ class _Scan:
         if added:
             uids = transaction.insert_messages(row, added)
             record_uids(engine, row, zip(uids, [split_name(message.file[4:])[0] for message in added], strict=True))
+
+    def _is_known(self, transaction: Transaction, uid: int, file: str) -> bool:
+        """Whether ``file`` is a second name of message ``uid``, left by an interrupted rename; it is removed then."""
+        directory = self._row.directory
+        for (known,) in transaction.execute(
+            "SELECT file FROM message WHERE mailbox_id = ? AND uid = ?", (self._row.id, uid)
+        ):
+            with contextlib.suppress(FileNotFoundError):
+                ours, other = self._engine.path(directory, known), self._engine.path(directory, file)
+                if os.path.samefile(ours, other) and split_name(known[4:])[0] == split_name(file[4:])[0]:
+                    disk.unlink(other)
+                    return True
+        return False
 
 
 def _another_name(file: str) -> str:

@@ -214,7 +214,8 @@ def _expunge_without_room(engine: Engine, row: MailboxRow, uids: Sequence[int]) 
         ]
     watch = sync.Watch(engine, row)
     _unlink(engine.path(row.directory) + "/", files)
-    disk.fsync_directory(engine.path(row.directory, "cur"))
+    for part in sorted({file[:3] for file in files}):
+        disk.fsync_directory(engine.path(row.directory, part))
     with engine.transaction(durable=True) as transaction:
         gone = transaction.delete_messages(row, uids)
         watch.record()

@@ -39,6 +39,8 @@ class Uidlist:
     uids: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     lines: int = 0
+    torn: bool = False
+    """It ends in something else than entries."""
 
 
 def parse_uidlist(data: bytes) -> Uidlist:
@@ -53,13 +55,16 @@ def parse_uidlist(data: bytes) -> Uidlist:
     parsed = Uidlist(int(header[1]), int(header[2]), guid)
     last = 0
     end = data.rfind(b"\n")
+    parsed.torn = end + 1 != len(data)
     for line in data[header.end() : end].split(b"\n") if end >= header.end() else ():
         front, colon, name = line.partition(b" :")
         words = front.split(b" ")
         if not colon or not name or not words[0].isdigit() or b"/" in name or b"\0" in name:
+            parsed.torn = True
             break
         uid = int(words[0])
         if not last < uid <= MAX_UID:
+            parsed.torn = True
             break
         last = uid
         base = os.fsdecode(name.partition(b":")[0])
@@ -108,9 +113,9 @@ def read_uidlist(path: str) -> Uidlist | None:
 
 
 def append_uidlist(path: str, entries: Iterable[tuple[int, str]]) -> None:
-    """Add lines; the caller holds the dotlock. A file that a crash left without its last line end gets it first.
+    """Add lines; the caller holds the dotlock. A last line that a crash or a full disk left without its end goes first.
 
-    Not fsynced: the index commit that follows, or the scan after a power cut, protects the uids (see ``engine``).
+    Not fsynced: the index commit that follows protects the uids, and the scan after a power cut writes the list anew (see ``engine``).
     """
     disk.step("uidlist-append", path)
     data = encode_entries(entries)
@@ -118,8 +123,13 @@ def append_uidlist(path: str, entries: Iterable[tuple[int, str]]) -> None:
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
-            data = b"\n" + data
-        disk.write_all(fd, data)
+            size = os.pread(fd, size, 0).rfind(b"\n") + 1
+            os.ftruncate(fd, size)
+        try:
+            disk.write_all(fd, data)
+        except OSError:
+            os.ftruncate(fd, size)
+            raise
     finally:
         os.close(fd)
 

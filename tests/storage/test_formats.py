@@ -278,3 +278,14 @@ def test_locations() -> None:
     for text in ("mbox:~/mail", "maildir:mail", "maildir:~/m:LAYOUT=fs", "maildir:~/m:CONTROL=/c", "maildir:/a\0b", ""):
         with pytest.raises(StorageUnavailable):
             location.parse_location(text, home)
+
+
+def test_append_takes_a_torn_line_away(tmp_path: Path) -> None:
+    path = tmp_path / "dovecot-uidlist"
+    whole = uidlist.encode_header(1, 2, "0" * 32) + b"1 :a\n"
+    for tail in (b"2 :to", b"\0\0\0\0", b"2 "):
+        path.write_bytes(whole + tail)
+        assert uidlist.parse_uidlist(path.read_bytes()).torn
+        uidlist.append_uidlist(str(path), [(2, "b")])
+        assert path.read_bytes() == whole + b"2 :b\n"
+        assert not uidlist.parse_uidlist(path.read_bytes()).torn

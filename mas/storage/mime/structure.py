@@ -139,7 +139,8 @@ class Tree:
     def _close(self, node: Node | None, outer: Node | None, end: int) -> None:
         """``node`` and what it lies in, up to but without ``outer``, end here."""
         while node is not outer and node is not None:
-            node.end = max(end, node.body)
+            # An empty part may begin behind the line end that belongs to the boundary of an outer one; what it lies in holds it.
+            node.end = end = max(end, node.body)
             above = node.parent
             node.parent = None  # no cycles: a tree is gone at once when it is done, not at the next garbage collection
             node = above

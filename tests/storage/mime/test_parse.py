@@ -155,6 +155,11 @@ def test_any_octets(data: bytes) -> None:
     check(data)
 
 
+def test_empty_part_before_an_outer_boundary() -> None:
+    """The line end between both boundaries is the inner one's: its part, though empty, is not behind the end of its multipart."""
+    check(b"\0\nContent-Type:multipart/x;boundary=\x01\n\n--\nContent-Type:multipart/x;boundary=b\n--b\n--")
+
+
 @pytest.mark.parametrize("name", MESSAGES)
 def test_odd_messages(name: str) -> None:
     check(MESSAGES[name])
