@@ -32,10 +32,15 @@ class Settings:
     path: Path
 
     def load(self) -> Config:
-        """The configuration. Raises ConfigError."""
+        """The configuration; what is logged goes to standard error from now on, since standard output is the command's answer.
+
+        Raises ConfigError."""
+        from mas import logs
         from mas.config import load
 
-        return load(self.path)
+        config = load(self.path)
+        logs.setup(config.log)
+        return config
 
 
 def main(arguments: list[str] | None = None) -> None:

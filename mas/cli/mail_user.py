@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 import mas
-from mas import logs
 from mas.cli import Settings
 from mas.config import Config
 
@@ -38,7 +37,6 @@ def with_store(context: typer.Context, work: Callable[[Accounts, MaildirStore], 
     """``work`` with the account databases and the store, on a loop of its own. Gives up root first."""
     settings: Settings = context.obj
     config = settings.load()
-    logs.setup(config.log)  # to standard error: standard output is the command's answer
     from mas.auth.service import open_authenticator
     from mas.storage.store import MaildirStore
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import configure, run
+from tests.cli.program import configure, run, run_program
 
 FAST = ("--scheme", "SSHA512")
 
@@ -72,9 +72,10 @@ def test_what_cannot_be_added(config: Path) -> None:
 
 def test_a_database_that_is_not_there_is_a_temporary_failure(config: Path) -> None:
     assert run("user", "list", config=config).returncode == 75
-    done = run("auth", "test", "kim@example.net", config=config, stdin="x\n")
+    done = run_program("auth", "test", "kim@example.net", "--json", config=config, stdin="x\n")
     assert done.returncode == 75
-    assert "temporary failure" in done.stdout
+    assert "temporary failure" in json.loads(done.stdout)["steps"][-2]
+    assert "database unavailable" in done.stderr
 
 
 def test_the_steps_of_a_login(config: Path) -> None:
