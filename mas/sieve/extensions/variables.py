@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Extension, Kind, Parameter, TagRule, command, test
@@ -31,6 +32,7 @@ _MODIFIERS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("upperfirst", lambda text: text[:1].translate(_UPPER) + text[1:]),
     ("quotewildcard", lambda text: _SPECIAL.sub(r"\\\g<0>", text)),
     ("quoteregex", re.escape),
+    ("encodeurl", lambda text: quote(text, safe="-._~", errors="replace")),
     ("length", lambda text: str(len(text))),
 )
 _GROUPS = {
@@ -41,6 +43,8 @@ _GROUPS = {
     "quotewildcard": "quote",
     "quoteregex": "quote",
 }
+_NEEDS = {"quoteregex": "regex", "encodeurl": "enotify"}
+"""Modifiers of other extensions: regex, and enotify [RFC5435 6]."""
 
 
 def set_variable(run: Run, name: str, value: str) -> None:
@@ -103,7 +107,7 @@ VARIABLES = Extension(
             Parameter("name", Kind.STRING, constant=True, check=check_name),
             Parameter("value", Kind.STRING),
             tags=tuple(
-                TagRule(name, group=_GROUPS.get(name, ""), needs="regex" if name == "quoteregex" else "")
+                TagRule(name, group=_GROUPS.get(name, ""), needs=_NEEDS.get(name, ""))
                 for name, _ in _MODIFIERS
             ),
             needs="variables",

@@ -1,0 +1,3 @@
+# [RFC5228 4.2]
+
+redirect "bart@example.com";

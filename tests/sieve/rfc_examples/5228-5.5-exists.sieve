@@ -1,0 +1,5 @@
+# [RFC5228 5.5]
+
+if not exists ["From","Date"] {
+   discard;
+}

@@ -1,0 +1,6 @@
+# [RFC5293 5]
+# Completed here:
+require "editheader";
+
+deleteheader :index 1 :contains "Delivered-To"
+                        "bob@example.com";

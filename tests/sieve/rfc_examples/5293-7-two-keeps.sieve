@@ -1,0 +1,7 @@
+# [RFC5293 7]
+# Completed here:
+require "editheader";
+
+keep;
+addheader "X-Flavor" "vanilla";
+keep;
