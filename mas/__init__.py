@@ -8,6 +8,8 @@ The map, one paragraph a package:
     The grammar of quota rules and warning thresholds (pure): configuration checks with it, storage asks it for limits.
 ``mas.config``
     The operator's TOML file as frozen models, validated as a whole. Every limit of the server is a key here.
+``mas.dovecot_config``
+    Dovecot's configuration, read and turned into MAS's: what ``mas import-dovecot`` prints. The server never imports it.
 ``mas.storage``
     Mail on disk: Maildir (the mail), the index (a SQLite file a user: a cache with memory), quota, change feed.
     ``mas.storage.model`` and ``mas.storage.interface`` are what protocols and delivery see of it.

@@ -19,6 +19,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mas.variables": (),
     "mas.config": ("mas.errors", "mas.quota_rules", "mas.variables", "mas.config"),
     "mas.logs": ("mas.errors", "mas.config"),
+    "mas.dovecot_config": ("mas.config", "mas.variables", "mas.auth.query", "mas.dovecot_config"),
     "mas.storage": ("mas.errors", "mas.user", "mas.config", "mas.quota_rules", "mas.variables", "mas.storage"),
     "mas.storage.mime": ("mas.errors", "mas.storage.mime"),
     "mas.storage.model": (),
@@ -182,7 +183,14 @@ PURE = (
     "mas.quota_rules",
     "mas.sieve",
     "mas.protocols.framing",
-)
+    *(
+        f"mas.dovecot_config.{name}"
+        for name in (
+            "grammar", "tree", "variables", "values", "target", "conversion", "settings", "accounts", "services", "mailstore",
+            "quota", "sieve", "toml", "dialect24", "convert",
+        )
+    ),
+)  # fmt: skip
 PURE_IMAP = (
     "abnf",
     "cursor",

@@ -14,6 +14,7 @@ MODULES = {
     "deliver": "mas.cli.deliver",
     "demo": "mas.cli.demo",
     "expire": "mas.cli.mailbox",
+    "import-dovecot": "mas.cli.import_dovecot",
     "index": "mas.cli.index",
     "kick": "mas.cli.sessions",
     "mailbox": "mas.cli.mailbox",

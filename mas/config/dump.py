@@ -74,11 +74,11 @@ def _section(section: Section, prefix: str, *, everything: bool) -> Iterator[str
 
 def _differs(section: Section, name: str) -> bool:
     model = type(section)
-    return model.model_fields[name].is_required() or getattr(section, name) != _default(model, name)
+    return model.model_fields[name].is_required() or getattr(section, name) != default_of(model, name)
 
 
 @cache
-def _default(model: type[Section], name: str) -> Any:
+def default_of(model: type[Section], name: str) -> Any:
     """The parsed default; it may be asked for where other keys of the section are required."""
     field = model.model_fields[name]
     type_: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation

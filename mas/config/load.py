@@ -73,7 +73,8 @@ def _read_values(value: Any, place: Place, directory: Path, problems: list[tuple
         return {key: _read_values(item, (*place, key), directory, problems) for key, item in value.items()}
     if isinstance(value, list):
         return tuple(_read_values(item, (*place, i), directory, problems) for i, item in enumerate(value))
-    if isinstance(value, str) and value.startswith("<") and place[0] != "tls":
+    # "<robot@example.net>" is an address, as sieve.redirect_envelope_from takes it.
+    if isinstance(value, str) and value.startswith("<") and not value.endswith(">") and place[0] != "tls":
         try:
             with (directory / value[1:].strip()).open(encoding="utf-8") as file:
                 return file.read(_MAX_SECRET).rstrip("\r\n")

@@ -160,3 +160,9 @@ def test_a_configuration_cannot_be_changed(file: Path) -> None:
     config: Config = loads(VALID, file)
     with pytest.raises(ValueError, match="frozen"):
         config.workers = 3
+
+
+def test_an_address_in_brackets_is_no_file(tmp_path: Path) -> None:
+    accounts = '[[passdb]]\nurl = "sqlite:////x"\n[[userdb]]\nhome = "/x/%u"\n'
+    text = f'protocols = ["lmtp"]\n{accounts}[sieve]\nredirect_envelope_from = "<robot@example.net>"\n'
+    assert loads(text, tmp_path / "mas.toml").sieve.redirect_envelope_from == "<robot@example.net>"
