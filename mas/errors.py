@@ -36,6 +36,19 @@ class UserDisabled(MasError):
         self.reason = reason
 
 
+class PasswordExpired(UserDisabled):
+    """The password was right, and must be changed before anybody logs in by it (``pass_expired``)."""
+
+
+class NotAuthorized(AuthFailed):
+    """A master user's password was right, but it may not act as ``user``: there is none of that name."""
+
+    def __init__(self, user: str, master: str) -> None:
+        super().__init__(f"{master} cannot act as {user}")
+        self.user = user
+        self.master = master
+
+
 class AddressNotAllowed(AuthFailed):
     """The account's ``allow_nets`` does not hold the peer's address."""
 

@@ -62,8 +62,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "mas.protocols.framing": ("mas.errors",),
     "mas.protocols.session": (),
-    "mas.protocols.pump": ("mas.errors", "mas.protocols.session"),
-    "mas.protocols.tls": ("mas.errors", "mas.config"),
+    "mas.protocols.bindings": (),
+    "mas.protocols.pump": ("mas.errors", "mas.protocols.session", "mas.protocols.bindings"),
+    "mas.protocols.tls": ("mas.errors", "mas.config", "mas.protocols.bindings"),
     "mas.protocols.listener": (
         "mas.errors",
         "mas.logs",

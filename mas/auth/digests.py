@@ -83,3 +83,19 @@ def cram_md5_states(key: bytes) -> bytes:
     outer = md5_block(_START, bytes(octet ^ 0x5C for octet in block))
     inner = md5_block(_START, bytes(octet ^ 0x36 for octet in block))
     return struct.pack("<8I", *outer, *inner)
+
+
+def cram_md5_digest(states: bytes, message: bytes) -> bytes:
+    """HMAC-MD5 of ``message`` from the 32 octets of ``cram_md5_states``: 16 octets [RFC2104 2]."""
+    outer, inner = struct.unpack("<4I", states[:16]), struct.unpack("<4I", states[16:])
+    return _finish(outer, _finish(inner, message))
+
+
+def _finish(state: tuple[int, ...], data: bytes) -> bytes:
+    """MD5 of one block that gave ``state``, and ``data``."""
+    padded = data + b"\x80" + b"\0" * ((55 - len(data)) % 64) + struct.pack("<Q", 8 * (64 + len(data)))
+    a, b, c, d = state
+    now: State = (a, b, c, d)
+    for at in range(0, len(padded), 64):
+        now = md5_block(now, padded[at : at + 64])
+    return struct.pack("<4I", *now)

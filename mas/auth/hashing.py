@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 from mas.auth.schemes import CHEAP, Stored, generate, verify_stored
 from mas.errors import AuthUnavailable
 
+T = TypeVar("T")
 DUMMY_PASSWORD: Final = b"correct horse battery staple"
 
 
@@ -32,15 +34,19 @@ class HashPool:
         """verify_stored() off the loop. Raises SchemeError, AuthUnavailable when the queue is full."""
         if stored.scheme in CHEAP:
             return verify_stored(password, stored, user)
+        return await self.run(verify_stored, password, stored, user)
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Any work that burns CPU, in a thread. Raises AuthUnavailable when the queue is full."""
         if self.waiting >= self.queue:
             raise AuthUnavailable(f"auth.queue = {self.queue} is exceeded")
         self.waiting += 1
-        work = asyncio.get_running_loop().run_in_executor(self._threads, verify_stored, password, stored, user)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*arguments))
         # The thread goes on when the session is gone, and counts until it ends.
         work.add_done_callback(self._done)
         return await asyncio.shield(work)
 
-    def _done(self, work: asyncio.Future[bool]) -> None:
+    def _done(self, work: asyncio.Future[T]) -> None:
         self.waiting -= 1
         if not work.cancelled():
             work.exception()  # retrieved, also when nobody waits any more

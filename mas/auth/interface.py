@@ -14,6 +14,18 @@ from typing import Protocol
 from mas.user import User
 
 
+class Tls(Protocol):
+    """What a connection's TLS says of it. ``mas.protocols.session.Channel`` is one."""
+
+    def binding(self, kind: str) -> bytes | None:
+        """Channel binding data of a type (``tls-exporter`` …); None when this connection has none. [RFC5929] [RFC9266]"""
+        ...
+
+    def certificate_name(self, field: str) -> str | None:
+        """A field of the subject of the client's verified certificate (``commonName``); None without one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """Where a login comes from.
@@ -23,6 +35,7 @@ class Attempt:
     secured: TLS, or a trusted way (unix socket).
     mechanism: upper-case SASL name, for the log.
     no_penalty: the peer asked for no delay by address (Postfix's ``no-penalty``), because it keeps its own count.
+    tls: None without TLS, or when nothing is known of it.
     """
 
     service: str
@@ -32,29 +45,48 @@ class Attempt:
     session_id: str = ""
     mechanism: str = "PLAIN"
     no_penalty: bool = False
+    tls: Tls | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a SASL exchange (or the LOGIN command) yields. ``authzid`` is empty, or the user to act as [RFC4616 2]."""
+class LoggedIn:
+    """The end of an exchange. ``data`` is for the client, with the success [RFC4422 3.6]; empty when there is none."""
+
+    user: User
+    data: bytes = b""
+
+
+class Exchange(Protocol):
+    """One SASL exchange [RFC4422 3.3]."""
 
     authcid: str
-    password: bytes = field(repr=False)
-    authzid: str = ""
+    """Who it is about, as the client wrote it; empty until it has said so. For the log."""
+
+    async def respond(self, response: bytes | None) -> bytes | LoggedIn:
+        """The client's next response, decoded; at first its initial response, or None when it sent none. Returns the next challenge, or the
+        end. Raises what ``Authenticator.verify`` does, at the same price, and SaslError, an AuthFailed, for a response that is none."""
+        ...
 
 
 class Authenticator(Protocol):
     """The account databases of this host, as one."""
 
-    def mechanisms(self, secured: bool) -> Sequence[str]:
-        """SASL mechanism names to offer, upper case, in the configured order; none that sends a password before TLS."""
+    def mechanisms(self, secured: bool, tls: Tls | None = None) -> Sequence[str]:
+        """SASL mechanism names to offer, upper case, in the configured order: none at all before TLS, none with channel binding or
+        certificate where ``tls`` has none."""
+        ...
+
+    def exchange(self, attempt: Attempt, *, success_data: bool = False) -> Exchange:
+        """Begin ``attempt.mechanism``, one of ``mechanisms()``. ``success_data``: the protocol can send data with its success; where it
+        cannot, they go out as a last challenge, which the client answers with nothing."""
         ...
 
     async def verify(self, authcid: str, password: bytes, attempt: Attempt, authzid: str = "") -> User:
-        """Check a login; ``authcid`` as the client sent it.
+        """Check a login; ``authcid`` as the client sent it, ``user*master`` where that is configured. When a master user has logged in as
+        somebody, the User has a field ``master_user``.
 
-        Raises AuthFailed (only after the failure delay and the address's penalty: do not delay again), AddressNotAllowed (likewise),
-        UserDisabled (the password was right), AuthUnavailable.
+        Raises AuthFailed (only after the failure delay and the address's penalty: do not delay again), AddressNotAllowed and NotAuthorized
+        (likewise), UserDisabled (the password was right), AuthUnavailable.
         """
         ...
 

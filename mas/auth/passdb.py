@@ -27,7 +27,9 @@ from mas.errors import AuthUnavailable
 
 log = structlog.get_logger("mas.auth")
 
-KNOWN: Final = frozenset({"password", "user", "username", "domain", "allow_nets", "nologin", "reason", "nopassword"})
+KNOWN: Final = frozenset(
+    {"password", "user", "username", "domain", "allow_nets", "nologin", "reason", "nopassword", "pass_expired"}
+)
 """Columns with a meaning, beside ``userdb_*``."""
 
 
@@ -52,10 +54,21 @@ class SqlPassdb:
     """``driver = "sql"``."""
 
     def __init__(
-        self, key: str, database: Database, query: str, iterate_query: str, scheme: str, cache: Cache, pool: HashPool
+        self,
+        key: str,
+        database: Database,
+        query: str,
+        iterate_query: str,
+        scheme: str,
+        cache: Cache,
+        pool: HashPool,
+        *,
+        master: bool = False,
     ) -> None:
-        """key: where it stands in the configuration (``passdb[0]``). Raises ConfigError."""
+        """key: where it stands in the configuration (``passdb[0]``). master: it holds users who may act as others, and only they. Raises
+        ConfigError."""
         self.key = key
+        self.master = master
         self.database = database
         self.iterate: Query | None = database.compile(iterate_query, f"{key}.iterate_query") if iterate_query else None
         self.gives_userdb_fields = "userdb_" in query.lower()
@@ -107,6 +120,22 @@ class SqlPassdb:
             except AuthUnavailable:
                 if entry is None:
                     raise
+        return Answer(Verdict.MATCH, _user(name, entry.row), entry.row) if entry.row is not None else None
+
+    async def secret(self, name: str, attempt: Attempt) -> Answer | None:
+        """The row of a user whose secret a mechanism asks for; None: unknown. Always the database's word, since a wrong proof cannot be
+        tried again with it; the cache serves while the database is down. Raises AuthUnavailable."""
+        values = self._values(name, attempt)
+        key = self._cache_key(name, values)
+        kept = self._cache.get(key)
+        try:
+            entry = self._cache.put(key, await self._fetch(values))
+        except AuthUnavailable:
+            if kept is None:
+                raise
+            entry = kept
+        if kept is not None and kept.row == entry.row:
+            entry.proof = kept.proof  # what is known of the password stays known
         return Answer(Verdict.MATCH, _user(name, entry.row), entry.row) if entry.row is not None else None
 
     async def pretend(self) -> None:

@@ -27,6 +27,7 @@ import bcrypt
 
 from mas.auth.crypt import crypt
 from mas.auth.digests import cram_md5_states, md4
+from mas.auth.scram import ALGORITHMS, ScramKeys, encode_scram, parse_scram, rounds, scram_keys
 from mas.errors import MasError
 
 BCRYPT_MAX: Final = 72
@@ -108,6 +109,27 @@ def generate(password: bytes, scheme: str, user: str = "") -> str:
     if encoding == "B64":
         return f"{{{scheme.upper()}}}{base64.b64encode(raw).decode()}"
     return f"{{{scheme.upper()}}}{raw.decode('utf-8', 'surrogateescape')}"
+
+
+def scram_secret(stored: Stored, scheme: str) -> ScramKeys | bytes | None:
+    """What serves SCRAM with ``scheme``: its stored keys, or a password in the clear to make them of; None: only PLAIN can judge it.
+
+    Raises SchemeError.
+    """
+    if stored.scheme in CLEAR:
+        return _decode(stored, _find(stored.scheme))
+    if stored.scheme != scheme:
+        return None
+    return _keys(_decode(stored, _find(scheme)), ALGORITHMS[scheme])
+
+
+def cram_secret(stored: Stored) -> bytes | None:
+    """What serves CRAM-MD5: the 32 octets of ``cram_md5_states``; None: nothing does. Raises SchemeError."""
+    if stored.scheme in CLEAR:
+        return _cram_key(_decode(stored, _find(stored.scheme)))
+    if stored.scheme in ("CRAM-MD5", "HMAC-MD5"):
+        return _decode(stored, _find(stored.scheme))
+    return None
 
 
 def _find(name: str) -> Scheme:
@@ -270,13 +292,11 @@ def _generate_argon2(kind: argon2.Type, memory: int, time: int) -> Callable[[byt
     return make
 
 
-_MAX_ROUNDS: Final = 100_000_000
-
-
 def _rounds(text: bytes) -> int:
-    if not text.isdigit() or len(text) > 9 or not 0 < int(text) <= _MAX_ROUNDS:
-        raise SchemeError("impossible number of rounds")
-    return int(text)
+    try:
+        return rounds(text)
+    except ValueError as error:
+        raise SchemeError(str(error)) from None
 
 
 def _verify_pbkdf2(password: bytes, raw: bytes, user: str) -> bool:
@@ -300,49 +320,21 @@ def _generate_pbkdf2(password: bytes, user: str) -> bytes:
     return b"$1$%s$%d$%s" % (salt, rounds, hashlib.pbkdf2_hmac("sha1", password, salt, rounds, 20).hex().encode())
 
 
-@dataclass(frozen=True, slots=True)
-class ScramKeys:
-    """What a server keeps for SCRAM [RFC5802 5.1]."""
-
-    iterations: int
-    salt: bytes
-    stored_key: bytes
-    server_key: bytes
-
-
-def parse_scram(raw: bytes, algorithm: str) -> ScramKeys:
-    """``iterations,salt,StoredKey,ServerKey``, the last three in base64. Raises SchemeError."""
-    parts = raw.split(b",")
-    if len(parts) != 4:
-        raise SchemeError("SCRAM value is not iterations,salt,StoredKey,ServerKey")
+def _keys(raw: bytes, algorithm: str) -> ScramKeys:
     try:
-        salt, stored_key, server_key = (base64.b64decode(part, validate=True) for part in parts[1:])
-    except (ValueError, binascii.Error):
-        raise SchemeError("SCRAM value is not base64") from None
-    size = hashlib.new(algorithm).digest_size
-    if not salt or len(stored_key) != size or len(server_key) != size:
-        raise SchemeError("SCRAM keys have a wrong length")
-    return ScramKeys(_rounds(parts[0]), salt, stored_key, server_key)
-
-
-def scram_keys(password: bytes, algorithm: str, salt: bytes, iterations: int) -> ScramKeys:
-    """SaltedPassword to StoredKey and ServerKey [RFC5802 3]. The password is taken as it is, as Dovecot does, not SASLprepped."""
-    salted = hashlib.pbkdf2_hmac(algorithm, password, salt, iterations)
-    client_key = hmac.digest(salted, b"Client Key", algorithm)
-    stored_key = hashlib.new(algorithm, client_key).digest()
-    return ScramKeys(iterations, salt, stored_key, hmac.digest(salted, b"Server Key", algorithm))
+        return parse_scram(raw, algorithm)
+    except ValueError as error:
+        raise SchemeError(str(error)) from None
 
 
 def _scram(algorithm: str) -> Scheme:
     def verify(password: bytes, raw: bytes, user: str) -> bool:
-        keys = parse_scram(raw, algorithm)
+        keys = _keys(raw, algorithm)
         computed = scram_keys(password, algorithm, keys.salt, keys.iterations)
         return hmac.compare_digest(computed.stored_key, keys.stored_key)
 
     def make(password: bytes, user: str) -> bytes:
-        keys = scram_keys(password, algorithm, secrets.token_bytes(16), 4096)
-        encoded = (base64.b64encode(part) for part in (keys.salt, keys.stored_key, keys.server_key))
-        return b"%d,%s" % (keys.iterations, b",".join(encoded))
+        return encode_scram(scram_keys(password, algorithm, secrets.token_bytes(16), 4096))
 
     return Scheme(verify, make)
 

@@ -1,8 +1,6 @@
 """The Authenticator of a MAS host: passdbs and userdbs in order, the cache, the price of failures.
 
-A login goes: name checked and formatted; the address's penalty waited for; passdbs asked in order until one says yes (an unknown user and
-a wrong password go on to the next, and so does a database that does not answer, but then "no" becomes "unavailable"); ``allow_nets``,
-``nologin``; the userdbs; a User. "No" is told at a time counted from the start of the attempt, so how long it took inside does not show.
+How a login goes is ``mas.auth.login``; here is what it is made of, and the look-up of accounts without one.
 """
 
 from __future__ import annotations
@@ -10,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -18,15 +17,18 @@ import structlog
 from mas import variables
 from mas.auth.cache import Cache
 from mas.auth.database import Database, Row
+from mas.auth.exchange import SaslExchange
 from mas.auth.hashing import HashPool
-from mas.auth.interface import Attempt, CounterStore
-from mas.auth.passdb import Answer, SqlPassdb, Verdict, is_allowed
+from mas.auth.host_key import load_host_key
+from mas.auth.interface import Attempt, CounterStore, Tls
+from mas.auth.login import Login
+from mas.auth.passdb import Answer, SqlPassdb
 from mas.auth.penalty import LocalCounters, Penalty
 from mas.auth.query import Query
-from mas.auth.sasl import CLEARTEXT, MECHANISMS
+from mas.auth.tokens import Tokens
 from mas.auth.userdb import PrefetchUserdb, SqlUserdb, StaticUserdb, Userdb, make_user, prefetched, require
 from mas.config import Config
-from mas.errors import AddressNotAllowed, AuthFailed, AuthUnavailable, ConfigError, UserDisabled, UserUnknown
+from mas.errors import AuthUnavailable, ConfigError, UserUnknown
 from mas.user import User
 
 log = structlog.get_logger("mas.auth")
@@ -61,12 +63,25 @@ class Accounts:
         auth = config.auth
         self._format = auth.username_format
         self._allowed = _characters(auth.username_chars)
-        self._mechanisms = tuple(name for name in auth.mechanisms if name in MECHANISMS)
-        if unbuilt := [name for name in auth.mechanisms if name not in MECHANISMS]:
-            log.warning("SASL mechanisms that are not offered yet", mechanisms=unbuilt)
+        self._mechanisms = auth.mechanisms
         self._location = config.mail.location
-        self._sleep = sleep
-        self._clock = clock
+        self._hostname = config.hostname
+        self._max_response = auth.max_response
+        self.master_user_separator = auth.master_user_separator
+        self.scram_iterations = auth.scram_iterations
+        self.certificate_username = auth.certificate_username
+        self.host_key = load_host_key(config.state_dir) if any("SCRAM" in name for name in auth.mechanisms) else b""
+        self.tokens = Tokens(auth.oauth2) if auth.oauth2.jwks else None
+        self._oauth_hints = {
+            key: value
+            for key, value in (
+                ("scope", " ".join(auth.oauth2.scope)),
+                ("openid-configuration", auth.oauth2.openid_configuration),
+            )
+            if value
+        }
+        self.sleep = sleep
+        self.clock = clock
         self._limit = auth.queue
         self._working = 0
         self.cache = Cache(auth.cache_size, auth.cache_ttl, auth.cache_negative_ttl)
@@ -87,6 +102,7 @@ class Accounts:
                 passdb.default_scheme,
                 self.cache,
                 self.pool,
+                master=passdb.master,
             )
             for index, passdb in enumerate(config.passdb)
         ]
@@ -112,9 +128,27 @@ class Accounts:
             self._databases[url] = Database(url, connections=connections, timeout=timeout)
         return self._databases[url]
 
-    def mechanisms(self, secured: bool) -> Sequence[str]:
+    def mechanisms(self, secured: bool, tls: Tls | None = None) -> Sequence[str]:
         """As in Authenticator."""
-        return [name for name in self._mechanisms if secured or name not in CLEARTEXT]
+        return [
+            name
+            for name in self._mechanisms
+            if secured
+            and not (name.endswith("-PLUS") and not _binds(tls))
+            and not (name == "EXTERNAL" and (tls is None or tls.certificate_name(self.certificate_username) is None))
+        ]
+
+    def exchange(self, attempt: Attempt, *, success_data: bool = False) -> SaslExchange:
+        """As in Authenticator."""
+        return SaslExchange(
+            attempt,
+            Login(self, attempt),
+            hostname=self._hostname,
+            max_response=self._max_response,
+            success_data=success_data,
+            plus=f"{attempt.mechanism}-PLUS" in self.mechanisms(attempt.secured, attempt.tls),
+            oauth_hints=self._oauth_hints,
+        )
 
     def name_of(self, given: str) -> str | None:
         """The name to look up for what a client or a sender wrote; None when it can be nobody's."""
@@ -125,65 +159,17 @@ class Accounts:
         return variables.expand(self._format, variables.values_of(given)) or None
 
     async def verify(self, authcid: str, password: bytes, attempt: Attempt, authzid: str = "") -> User:
-        """As in Authenticator. An ``authzid`` other than the user's own name is refused: there are no proxy users."""
-        started = self._clock()
-        name = self.name_of(authcid)
-        wait = await self.penalty.before(attempt)
-        if wait and not (name and any(db.proven(name, password, attempt) for db in self.passdbs)):
-            await self._sleep(wait)
-        try:
-            if name is None or (authzid and self.name_of(authzid) != name):
-                await self._pretend()
-                raise AuthFailed("user name or authorization identity is not acceptable")
-            answer = await self._check(name, password, attempt)
-        except AuthFailed as error:
-            log.info(
-                "login failed",
-                user=authcid[:MAX_NAME].encode("utf-8", "replace").decode(),
-                service=attempt.service,
-                rip=attempt.remote,
-                session=attempt.session_id,
-                reason=str(error),
-            )
-            await self.penalty.failed(attempt, name or authcid, password)
-            await self._sleep(max(0.0, started + wait + self.penalty.failure_delay - self._clock()))
-            raise
-        await self.penalty.succeeded(attempt)
-        if "nologin" in answer.row:
-            raise UserDisabled(answer.row.get("reason", ""))
-        try:
-            return await self._user(answer.user, attempt.service, answer)
-        except UserUnknown:
-            log.error("the password is right, but no userdb knows the user", user=answer.user)
-            raise AuthUnavailable(f"{answer.user}: no userdb knows this user") from None
+        """As in Authenticator."""
+        return await Login(self, attempt).password(authcid, password, authzid)
 
-    async def _pretend(self) -> None:
-        """What asking every passdb in vain would burn."""
-        for passdb in self.passdbs:
-            await passdb.pretend()
-
-    async def _check(self, name: str, password: bytes, attempt: Attempt) -> Answer:
-        """The first passdb's yes. Raises AuthFailed, AddressNotAllowed, AuthUnavailable."""
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """While a login is at the databases. Raises AuthUnavailable when too many are."""
         if self._working >= self._limit:
             raise AuthUnavailable(f"auth.queue = {self._limit} is exceeded")
         self._working += 1
         try:
-            failure: AuthFailed = AuthFailed("unknown user")
-            unavailable: AuthUnavailable | None = None
-            for passdb in self.passdbs:
-                try:
-                    answer = await passdb.verify(name, password, attempt)
-                except AuthUnavailable as error:
-                    unavailable = error
-                    continue
-                if answer.verdict is Verdict.MISMATCH:
-                    failure = AuthFailed("wrong password")
-                elif answer.verdict is Verdict.MATCH:
-                    nets = answer.row.get("allow_nets", "")
-                    if not nets or is_allowed(nets, attempt.remote):
-                        return answer
-                    failure = AddressNotAllowed(f"address {attempt.remote or 'unknown'} is not in allow_nets")
-            raise unavailable or failure
+            yield
         finally:
             self._working -= 1
 
@@ -192,9 +178,9 @@ class Accounts:
         formatted = self.name_of(name)
         if formatted is None:
             raise UserUnknown(name)
-        return await self._user(formatted, service, None)
+        return await self.user(formatted, service, None)
 
-    async def _user(self, name: str, service: str, answer: Answer | None) -> User:
+    async def user(self, name: str, service: str, answer: Answer | None) -> User:
         """The first userdb's user. ``answer`` is the passdb's, after a login. Raises UserUnknown, AuthUnavailable."""
         unavailable: AuthUnavailable | None = None
         for index, userdb in enumerate(self.userdbs):
@@ -221,13 +207,15 @@ class Accounts:
         Dovecot's prefetch never answers such a look-up; here it does when no other userdb follows that could.
         """
         if isinstance(userdb, StaticUserdb):
-            return not userdb.allow_all_users or any(db.gives_userdb_fields for db in self.passdbs)
+            return not userdb.allow_all_users or any(db.gives_userdb_fields for db in self.passdbs if not db.master)
         return isinstance(userdb, PrefetchUserdb) and last
 
     async def _passdb_row(self, name: str, service: str) -> Answer | None:
         """The first passdb's row; None: unknown in all. Raises AuthUnavailable when one that could know does not answer."""
         unavailable: AuthUnavailable | None = None
         for passdb in self.passdbs:
+            if passdb.master:
+                continue
             try:
                 answer = await passdb.lookup(name, service)
             except AuthUnavailable as error:
@@ -243,7 +231,7 @@ class Accounts:
         """As in Authenticator: the userdbs' ``iterate_query``, else the passdbs'. Each name once."""
         queries: list[tuple[Database, Query]] = [
             (db.database, db.iterate) for db in self.userdbs if isinstance(db, SqlUserdb) and db.iterate is not None
-        ] or [(db.database, db.iterate) for db in self.passdbs if db.iterate is not None]
+        ] or [(db.database, db.iterate) for db in self.passdbs if db.iterate is not None and not db.master]
         if not queries:
             raise ConfigError(["passdb.iterate_query: is needed to list the users"])
         seen: set[str] = set()
@@ -261,6 +249,12 @@ class Accounts:
         self.pool.close()
         for database in self._databases.values():
             await database.close()
+
+
+def _binds(tls: Tls | None) -> bool:
+    """Whether clients can bind by the type that they take by default [RFC9266 3]: one that offers only ``tls-server-end-point`` would
+    make those fail that could well log in without binding."""
+    return tls is not None and (tls.binding("tls-exporter") or tls.binding("tls-unique")) is not None
 
 
 def _characters(spec: str) -> frozenset[str] | None:

@@ -4,7 +4,7 @@ Every limit of the server is a key here, with a default. ``conf/mas.toml`` docum
 Must not know: what the values are used for.
 """
 
-from mas.config.accounts import Auth, Passdb, Userdb
+from mas.config.accounts import Auth, AuthSocket, OAuth2, Passdb, Userdb
 from mas.config.file import Config, Log
 from mas.config.filters import ImapSieve, Rspamd, Sieve
 from mas.config.listeners import Imap, Lmtp, ManageSieve, Metrics, Sni, TcpListener, Tls, UnixSocket
@@ -15,6 +15,7 @@ from mas.config.values import Share
 
 __all__ = [
     "Auth",
+    "AuthSocket",
     "Config",
     "Imap",
     "ImapSieve",
@@ -24,6 +25,7 @@ __all__ = [
     "MailboxRule",
     "ManageSieve",
     "Metrics",
+    "OAuth2",
     "Passdb",
     "Quota",
     "QuotaRoot",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from mas.config.listeners import UnixSocket
 from mas.config.section import Section, written
@@ -22,6 +22,8 @@ MECHANISMS = (
     "EXTERNAL",
     "CRAM-MD5",
 )
+SIGNATURES = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+"""Algorithms of tokens: with public keys only."""
 SCHEMES = (
     "ARGON2I",
     "ARGON2ID",
@@ -81,6 +83,40 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 """An SQLAlchemy URL with an async driver; it holds a password."""
 
 
+class AuthSocket(UnixSocket):
+    """A socket of Dovecot's authentication protocol. ``client``: programs check passwords by it; ``userdb``: programs of this host ask it
+    where users' mail is, and may list all users."""
+
+    type: Annotated[Literal["client", "userdb"], one_of("client", "userdb")] = "client"
+
+
+class OAuth2(Section):
+    """Tokens of an identity provider, for OAUTHBEARER and XOAUTH2."""
+
+    jwks: str = ""
+    issuer: str = ""
+    audience: tuple[str, ...] = ()
+    scope: tuple[str, ...] = ()
+    username_claim: str = written("email", min_length=1)
+    algorithms: tuple[Annotated[str, one_of(*SIGNATURES)], ...] = written(("RS256", "ES256"), min_length=1)
+    openid_configuration: str = ""
+    leeway: Duration = written("10s")
+    refresh: Duration = written("1h")
+    timeout: Duration = written("5s")
+    max_jwks: Size = written("256K")
+
+    @field_validator("jwks")
+    @classmethod
+    def _place(cls, value: str) -> str:
+        scheme, found, rest = value.partition("://")
+        host = rest.partition("/")[0].rpartition(":")[0] or rest.partition("/")[0]
+        if found and scheme != "https" and not (scheme == "http" and host in ("127.0.0.1", "[::1]", "localhost")):
+            raise ValueError("a path, or an address that begins with https:// (http:// only of this host)")
+        if value and not found and not value.startswith("/"):
+            raise ValueError("an absolute path, or an address that begins with https://")
+        return value
+
+
 class Auth(Section):
     """Logins: mechanisms, the form of user names, the cache of looked-up accounts, and what failed logins cost."""
 
@@ -101,7 +137,11 @@ class Auth(Section):
     max_line: Size = written("16K")
     max_requests: Positive = 1000
     request_timeout: Duration = written("150s")
-    socket: tuple[UnixSocket, ...] = written((_POSTFIX_AUTH,))
+    master_user_separator: str = written("", max_length=1)
+    scram_iterations: int = Field(default=4096, ge=4096, le=1_000_000)
+    certificate_username: str = written("commonName", min_length=1)
+    oauth2: OAuth2 = OAuth2()
+    socket: tuple[AuthSocket, ...] = written((_POSTFIX_AUTH,))
 
 
 class Passdb(Section):
@@ -109,6 +149,7 @@ class Passdb(Section):
 
     driver: Annotated[Literal["sql"], one_of("sql")] = "sql"
     url: DatabaseUrl
+    master: bool = False
     max_connections: Positive = 10
     default_scheme: str = "SHA512-CRYPT"
     query: Template = "SELECT username, domain, password FROM users WHERE username = '%n' AND domain = '%d'"

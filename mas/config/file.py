@@ -77,8 +77,9 @@ class Config(Section):
         places: list[tuple[Place, Path | None]] = [(("tls", "cert"), self.tls.cert), (("tls", "key"), self.tls.key)]
         for index, sni in enumerate(self.tls.sni):
             places += [(("tls", "sni", index, "cert"), sni.cert), (("tls", "sni", index, "key"), sni.key)]
-        if self.tls.dh_params:
-            places.append((("tls", "dh_params"), Path(self.tls.dh_params)))
+        for key in ("dh_params", "client_ca"):
+            if name := getattr(self.tls, key):
+                places.append((("tls", key), Path(name)))
         found += [(place, f"no such file: {path}") for place, path in places if path and not _may_exist(path)]
         return found
 
@@ -86,6 +87,9 @@ class Config(Section):
         found: list[tuple[Place, str]] = []
         if not self.passdb:
             found.append((("passdb",), "at least one [[passdb]] is required"))
+        if self.passdb and all(passdb.master for passdb in self.passdb):
+            found.append((("passdb",), "one [[passdb]] without master = true is required"))
+        found += self._check_mechanisms()
         if not self.userdb:
             found.append((("userdb",), "at least one [[userdb]] is required"))
         for index, userdb in enumerate(self.userdb):
@@ -95,6 +99,19 @@ class Config(Section):
                 found.append((("userdb", index, "query"), 'is required with driver = "sql"'))
             if userdb.driver == "sql" and not (userdb.url or self.passdb):
                 found.append((("userdb", index, "url"), 'is required with driver = "sql"'))
+        return found
+
+    def _check_mechanisms(self) -> list[tuple[Place, str]]:
+        """What a mechanism cannot do without."""
+        found: list[tuple[Place, str]] = []
+        tokens = [name for name in self.auth.mechanisms if name in ("OAUTHBEARER", "XOAUTH2")]
+        found += [
+            (("auth", "oauth2", key), f"is required, since auth.mechanisms has {tokens[0]}")
+            for key in ("jwks", "issuer", "audience")
+            if tokens and not getattr(self.auth.oauth2, key)
+        ]
+        if "EXTERNAL" in self.auth.mechanisms and not self.tls.client_ca:
+            found.append((("tls", "client_ca"), "is required, since auth.mechanisms has EXTERNAL"))
         return found
 
     def _check_names(self) -> list[tuple[Place, str]]:

@@ -39,6 +39,7 @@ class Tls(Section):
     ciphers: str = ""
     prefer_server_ciphers: bool = True
     dh_params: str = ""
+    client_ca: str = ""
     sni: tuple[Sni, ...] = ()
 
 

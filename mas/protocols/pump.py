@@ -22,6 +22,7 @@ import enum
 import ssl
 from typing import Generic, TypeVar, cast
 
+from mas.protocols.bindings import binding, certificate_name
 from mas.protocols.session import Connection, Peer, Wait, Woken
 
 EventT = TypeVar("EventT")
@@ -265,6 +266,19 @@ class Pump(asyncio.Protocol, Generic[EventT]):
         self._describe_tls(upgraded)
         if self._unused > MAX_INPUT:
             self._stop_reading()
+
+    def binding(self, kind: str) -> bytes | None:
+        """See Channel."""
+        connection = self._tls_object()
+        return None if connection is None else binding(connection, kind)
+
+    def certificate_name(self, field: str) -> str | None:
+        """See Channel."""
+        connection = self._tls_object()
+        return None if connection is None else certificate_name(connection, field)
+
+    def _tls_object(self) -> ssl.SSLObject | None:
+        return self._transport.get_extra_info("ssl_object") if self._transport is not None and self.tls else None
 
     def _describe_tls(self, transport: asyncio.Transport) -> None:
         self.tls = True

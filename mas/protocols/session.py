@@ -71,6 +71,15 @@ class Channel(Protocol[EventT_co]):
     sent: int
     """Octets so far, without TLS's own; for the log."""
 
+    def binding(self, kind: str) -> bytes | None:
+        """Channel binding data of this TLS connection: ``tls-exporter`` [RFC9266], ``tls-server-end-point`` or ``tls-unique`` [RFC5929];
+        None when it has none of that type."""
+        ...
+
+    def certificate_name(self, field: str) -> str | None:
+        """A field of the subject (``commonName``) of the client's certificate; None without one that was verified."""
+        ...
+
     async def next_event(self, timeout: float) -> EventT_co | Woken:
         """The next event of the connection. What was written is flushed first when bytes must be awaited.
 

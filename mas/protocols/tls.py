@@ -12,8 +12,13 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+
 from mas.config import Tls
 from mas.errors import ConfigError
+from mas.protocols.bindings import ServerContext
 
 Stamp = tuple[str, int, int, int]
 """Path, modification time in ns, size, inode: differs when a file was written or replaced. All zero when it is not there."""
@@ -22,8 +27,7 @@ Stamp = tuple[str, int, int, int]
 def files(tls: Tls) -> list[Path]:
     """Every file that the contexts are made of."""
     named = [tls.cert, tls.key, *(path for sni in tls.sni for path in (sni.cert, sni.key))]
-    if tls.dh_params:
-        named.append(Path(tls.dh_params))
+    named += [Path(name) for name in (tls.dh_params, tls.client_ca) if name]
     return [path for path in named if path is not None]
 
 
@@ -64,7 +68,7 @@ def make_context(tls: Tls) -> ssl.SSLContext | None:
 
 
 def _context(tls: Tls, cert: Path, key: Path, place: str, problems: list[str]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.min_version == "TLSv1.3" else ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     if tls.prefer_server_ciphers:
@@ -84,9 +88,30 @@ def _context(tls: Tls, cert: Path, key: Path, place: str, problems: list[str]) -
     try:
         # Without a password function OpenSSL would ask on the terminal for the one of an encrypted key.
         context.load_cert_chain(cert, key, password=_no_password)
+        context.end_point = _end_point(cert)
     except (ssl.SSLError, OSError, ValueError) as error:
         problems.append(f"{place}: cert {cert}, key {key}: {_why(error)}")
+    if tls.client_ca:
+        # A certificate is asked for, and refused when this authority did not sign it; a client without one is as welcome.
+        context.verify_mode = ssl.CERT_OPTIONAL
+        try:
+            context.load_verify_locations(tls.client_ca)
+        except (ssl.SSLError, OSError) as error:
+            problems.append(f"tls.client_ca: {tls.client_ca}: {_why(error)}")
     return context
+
+
+def _end_point(cert: Path) -> bytes | None:
+    """``tls-server-end-point``: the certificate under the hash of its own signature, SHA-256 in place of MD5 and SHA-1; None for
+    signatures without one, as Ed25519, for which it is not defined [RFC5929 4.1]. Raises OSError, ValueError."""
+    certificate = x509.load_pem_x509_certificate(cert.read_bytes())
+    try:
+        found = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
+    if found is None:
+        return None
+    return certificate.fingerprint(hashes.SHA256() if isinstance(found, hashes.MD5 | hashes.SHA1) else found)
 
 
 def _no_password() -> str:

@@ -15,6 +15,7 @@ from tests.support import mariadb, postgres
 
 BASE = """
 protocols = ["lmtp"]
+%s
 [auth]
 %s
 [[passdb]]
@@ -51,11 +52,22 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def accounts(clock: Clock) -> AsyncIterator[Opener]:
-    """``accounts(url, auth="key = value", passdb=…, userdb=…, more=…)``: an authenticator that is closed at the end."""
+    """``accounts(url, auth="key = value", passdb=…, userdb=…, more=…, top=…)``: an authenticator that is closed at the end."""
     opened: list[Accounts] = []
 
-    def make(url: str, *, auth: str = "", passdb: str = "", userdb: str = STATIC, more: str = "") -> Accounts:
-        text = BASE % (auth, json.dumps(url), passdb, userdb) + more
+    def make(
+        url: str,
+        *,
+        auth: str = "",
+        passdb: str = "",
+        userdb: str = STATIC,
+        more: str = "",
+        top: str = "",
+        tls: bool = False,
+    ) -> Accounts:
+        text = BASE % (top, auth, json.dumps(url), passdb, userdb) + more
+        if tls:
+            text += f'[tls]\nclient_ca = "{__file__}"\n'
         opened.append(open_authenticator(loads(text, Path("/test/mas.toml")), sleep=clock.sleep, clock=clock))
         return opened[-1]
 

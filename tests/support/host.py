@@ -61,8 +61,9 @@ def workers_account() -> tuple[str, str]:
 
 @dataclass(slots=True)
 class Host:
-    """One running server. ``settings`` is TOML that comes after the host's own, for tests that need other settings; ``auth_settings``
-    are lines of ``[auth]``. ``accounts_url``: a database with the table ``users`` that is there already, instead of SQLite's."""
+    """One running server. ``settings`` is TOML that comes after the host's own, for tests that need other settings; ``auth_settings`` and
+    ``tls_settings`` are lines of ``[auth]`` and ``[tls]``. ``accounts_url``: a database with the table ``users`` that is there already,
+    instead of SQLite's."""
 
     directory: Path
     users: Mapping[str, str]
@@ -72,6 +73,7 @@ class Host:
     auth_sockets: str = "[]"
     accounts_url: str = ""
     auth_settings: str = ""
+    tls_settings: str = ""
     imap_port: int = 0
     imaps_port: int = 0
     sieve_port: int = 0
@@ -129,6 +131,7 @@ run_dir = "{d}/run"
 [tls]
 cert = "{d}/cert.pem"
 key = "{d}/key.pem"
+{self.tls_settings}
 [imap]
 port = {self.imap_port}
 tls_port = {self.imaps_port}
@@ -234,6 +237,7 @@ def running_host(
     auth_sockets: str = "[]",
     accounts_url: str = "",
     auth_settings: str = "",
+    tls_settings: str = "",
 ) -> Iterator[Host]:
     """A server that runs while the block does. ``users``: names to passwords; ``kim@example.net`` with ``secret`` by default.
 
@@ -249,6 +253,7 @@ def running_host(
             auth_sockets,
             accounts_url,
             auth_settings,
+            tls_settings,
         )
         host.prepare()
         host.start()

@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from mas.auth.interface import Attempt
+from mas.auth.exchange import SaslExchange
+from mas.auth.interface import Attempt, Tls
+from mas.auth.sasl import SaslError
+from mas.auth.sasl.steps import Claim, Password, Question
 from mas.config import Config
 from mas.errors import AuthFailed, AuthUnavailable, DiskFull, TooManyConnections, UserDisabled
 from mas.protocols.imap.connection import ImapConnection
@@ -34,8 +37,11 @@ class FakeAuthenticator:
         self.user = user
         self.trouble: Exception | None = None
 
-    def mechanisms(self, secured: bool) -> Sequence[str]:
+    def mechanisms(self, secured: bool, tls: Tls | None = None) -> Sequence[str]:
         return ("PLAIN", "LOGIN") if secured else ()
+
+    def exchange(self, attempt: Attempt, *, success_data: bool = False) -> SaslExchange:
+        return SaslExchange(attempt, FakeJudge(self, attempt), success_data=success_data)
 
     async def verify(self, authcid: str, password: bytes, attempt: Attempt, authzid: str = "") -> User:
         if self.trouble is not None:
@@ -43,6 +49,23 @@ class FakeAuthenticator:
         if (authcid, password) != (USER, PASSWORD.encode()) or authzid not in ("", USER):
             raise AuthFailed
         return self.user
+
+
+class FakeJudge:
+    """Passwords only, judged by ``authenticator.verify``."""
+
+    def __init__(self, authenticator: FakeAuthenticator, attempt: Attempt) -> None:
+        self.authenticator = authenticator
+        self.attempt = attempt
+
+    async def answer(self, question: Question) -> object:
+        raise AssertionError(question)
+
+    async def decide(self, claim: Claim) -> User:
+        assert isinstance(claim, Password)
+        return await self.authenticator.verify(claim.authcid, claim.password, self.attempt, claim.authzid)
+
+    async def refuse(self, error: SaslError) -> None: ...
 
 
 class FakeSessions:
@@ -132,6 +155,12 @@ class ScriptChannel:
     async def drain(self) -> None:
         self.flush()
         await asyncio.sleep(0)
+
+    def binding(self, kind: str) -> bytes | None:
+        return None
+
+    def certificate_name(self, field: str) -> str | None:
+        return None
 
     async def start_tls(self) -> None:
         self.flush()

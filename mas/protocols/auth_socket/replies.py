@@ -13,6 +13,8 @@ _PROPERTIES = {
     "CRAM-MD5": "dictionary\tactive",
     "SCRAM-SHA-1": "mutual-auth",
     "SCRAM-SHA-256": "mutual-auth",
+    "OAUTHBEARER": "plaintext",
+    "XOAUTH2": "plaintext",
 }
 """What Dovecot says of a mechanism; Postfix filters by it (``smtpd_sasl_security_options``)."""
 _ESCAPES = str.maketrans({"\0": "\x010", "\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"})
@@ -24,9 +26,16 @@ def handshake(mechanisms: Sequence[str], pid: int, connection: int, cookie: str)
     return f"VERSION\t{MAJOR}\t{MINOR}\n{offered}SPID\t{pid}\nCUID\t{connection}\nCOOKIE\t{cookie}\nDONE\n".encode()
 
 
-def ok(number: int, user: str) -> bytes:
-    """The password was right."""
-    return f"OK\t{number}\tuser={_escaped(user)}\n".encode()
+def ok(number: int, user: str, *, master: str = "", data: bytes = b"") -> bytes:
+    """The login is right. ``master``: who has logged in as ``user``; ``data``: what goes to the client with the success."""
+    words = [f"OK\t{number}", f"user={_escaped(user)}", *_master(master)]
+    if data:
+        words.append(f"resp={base64.b64encode(data).decode()}")
+    return "\t".join(words).encode() + b"\n"
+
+
+def _master(name: str) -> list[str]:
+    return [f"original_user={_escaped(name)}", f"auth_user={_escaped(name)}"] if name else []
 
 
 def cont(number: int, challenge: bytes) -> bytes:
@@ -34,7 +43,9 @@ def cont(number: int, challenge: bytes) -> bytes:
     return b"CONT\t%d\t%s\n" % (number, base64.b64encode(challenge))
 
 
-def fail(number: int, *, user: str = "", code: str = "", temporary: bool = False, reason: str = "") -> bytes:
+def fail(
+    number: int, *, user: str = "", code: str = "", temporary: bool = False, reason: str = "", master: str = ""
+) -> bytes:
     """No. ``temporary``: nobody knows whether the password is right. Beyond Dovecot's ``code=temp_fail`` it has a reason, since Postfix
     knows no code: it answers 535 either way, and with a reason its text at least says that it will pass."""
     words = [f"FAIL\t{number}"]
@@ -44,6 +55,7 @@ def fail(number: int, *, user: str = "", code: str = "", temporary: bool = False
         words += ["code=temp_fail", "reason=Temporary authentication failure"]
     if code:
         words.append(f"code={code}")
+    words += _master(master)
     if reason:
         words.append(f"reason={_escaped(reason)}")
     return "\t".join(words).encode("utf-8", "replace") + b"\n"

@@ -19,12 +19,11 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mas import logs
-from mas.auth.interface import Attempt, Authenticator
-from mas.auth.sasl import Exchange, SaslError
-from mas.config import Config
-from mas.errors import AuthFailed, AuthUnavailable, UserDisabled
+from mas.auth.interface import Attempt, Authenticator, Exchange, LoggedIn
+from mas.errors import AuthFailed, AuthUnavailable, NotAuthorized, PasswordExpired, UserDisabled
 from mas.protocols.auth_socket import replies
 from mas.protocols.auth_socket.connection import Auth, AuthConnection, Broken, Cancel, Closed, Cont, Event
 from mas.protocols.session import Channel, Peer, Woken
@@ -45,6 +44,19 @@ class _Waiting:
     since: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """The TLS of the client of the program that asks: of its certificate the program says a name, of its channel nothing."""
+
+    name: str
+
+    def binding(self, kind: str) -> bytes | None:
+        return None
+
+    def certificate_name(self, field: str) -> str | None:
+        return self.name or None
+
+
 Session = Callable[[Channel[Event]], Awaitable[None]]
 
 
@@ -61,7 +73,6 @@ def open_session(services: Services, _: Peer) -> tuple[AuthConnection, Session]:
 class _AuthSession:
     def __init__(self, services: Services, channel: Channel[Event]) -> None:
         self._auth: Authenticator = services.auth
-        self._config: Config = services.config
         self._channel = channel
         self._max_requests = services.config.auth.max_requests
         self._request_timeout = services.config.auth.request_timeout
@@ -72,7 +83,7 @@ class _AuthSession:
         """From handshake to the end of the connection."""
         channel = self._channel
         # A unix socket is a trusted way: what Postfix heard in plain text is Postfix's decision (smtpd_tls_auth_only).
-        mechanisms = self._auth.mechanisms(True)
+        mechanisms = self._auth.mechanisms(True, _Asker("somebody"))
         channel.write(replies.handshake(mechanisms, os.getpid(), next(_connections), secrets.token_hex(16)))
         channel.flush()
         try:
@@ -125,11 +136,19 @@ class _AuthSession:
                 "auth client disconnected: a mechanism that was not offered", session=self._channel.peer.session_id
             )
             return False
-        exchange = Exchange(request.mechanism, self._config.auth.max_response)
-        if request.response is None:
-            self._wait(request, exchange)
-        else:
-            self._respond(request, exchange, request.response, initial=True)
+        given = request.parameters
+        attempt = Attempt(
+            given["service"],
+            remote=given.get("rip", ""),
+            local=given.get("lip", ""),
+            secured="secured" in given,
+            session_id=self._session_id(request),
+            mechanism=request.mechanism,
+            no_penalty="no-penalty" in given,
+            tls=_Asker(given.get("cert_username", "") if "valid-client-cert" in given else ""),
+        )
+        exchange = self._auth.exchange(attempt, success_data="final-resp-ok" in given)
+        self._respond(request, exchange, request.response, initial=True)
         return True
 
     def _forget_abandoned(self) -> None:
@@ -140,13 +159,6 @@ class _AuthSession:
                 break
             del self._waiting[number]
 
-    def _wait(self, request: Auth, exchange: Exchange) -> None:
-        if self._channel.draining:
-            self._say(replies.fail(request.id, temporary=True))
-            return
-        self._waiting[request.id] = _Waiting(exchange, request, asyncio.get_running_loop().time())
-        self._say(replies.cont(request.id, exchange.challenge))
-
     def _continue(self, event: Cont) -> None:
         waiting = self._waiting.pop(event.id, None)
         if waiting is None:
@@ -155,25 +167,15 @@ class _AuthSession:
             return
         self._respond(waiting.request, waiting.exchange, event.response, initial=False)
 
-    def _respond(self, request: Auth, exchange: Exchange, text: bytes, *, initial: bool) -> None:
+    def _respond(self, request: Auth, exchange: Exchange, text: bytes | None, *, initial: bool) -> None:
         number = request.id
         try:
-            response = base64.b64decode(text, validate=True)
+            response = None if text is None else base64.b64decode(text, validate=True)
         except binascii.Error:
             where = "initial response" if initial else "continued response"
             self._say(replies.fail(number, code="invalid_base64", reason=f"Invalid base64 data in {where}"))
             return
-        try:
-            credentials = exchange.initial(response) if initial else exchange.respond(response)
-        except SaslError:
-            self._say(replies.fail(number))
-            return
-        if credentials is None:
-            self._wait(request, exchange)
-            return
-        task = asyncio.get_running_loop().create_task(
-            self._verify(request, credentials.authcid, credentials.password, credentials.authzid)
-        )
+        task = asyncio.get_running_loop().create_task(self._step(request, exchange, response))
         self._tasks[number] = task
         task.add_done_callback(lambda done: self._ended(number, done))
 
@@ -184,35 +186,53 @@ class _AuthSession:
         if self._channel.draining:
             self._channel.wake()
 
-    async def _verify(self, request: Auth, authcid: str, password: bytes, authzid: str) -> None:
-        given = request.parameters
-        attempt = Attempt(
-            given["service"],
-            remote=given.get("rip", ""),
-            local=given.get("lip", ""),
-            secured="secured" in given,
-            session_id=given.get("session", self._channel.peer.session_id),
-            mechanism=request.mechanism,
-            no_penalty="no-penalty" in given,
-        )
-        log = _log.bind(user=authcid, service=attempt.service, address=attempt.remote, session=attempt.session_id)
+    async def _step(self, request: Auth, exchange: Exchange, response: bytes | None) -> None:
+        number = request.id
         try:
-            user = await self._auth.verify(authcid, password, attempt, authzid)
-        except UserDisabled as error:
-            log.info(f"{request.mechanism}: account may not log in")
-            self._say(replies.fail(request.id, user=authcid, code="user_disabled", reason=error.reason))
-        except AuthFailed:
-            log.info(f"{request.mechanism}: authentication failed")
-            self._say(replies.fail(request.id, user=authcid))
-        except AuthUnavailable as error:
-            log.warning(f"{request.mechanism}: temporary failure: {error}")
-            self._say(replies.fail(request.id, user=authcid, temporary=True))
-        except Exception:
-            log.exception(f"{request.mechanism}: temporary failure")
-            self._say(replies.fail(request.id, user=authcid, temporary=True))
+            answer = await exchange.respond(response)
+        except Exception as error:
+            self._say(self._refusal(request, exchange.authcid, error))
+            return
+        if isinstance(answer, LoggedIn):
+            self._log(request, exchange.authcid).debug(f"{request.mechanism}: authenticated")
+            master = answer.user.fields.get("master_user", "")
+            self._say(replies.ok(number, answer.user.name, master=master, data=answer.data))
+        elif self._channel.draining:
+            self._say(replies.fail(number, temporary=True))
         else:
-            log.debug(f"{request.mechanism}: authenticated")
-            self._say(replies.ok(request.id, user.name))
+            # Before the challenge is out: its answer may be here before this task is done.
+            del self._tasks[number]
+            self._waiting[number] = _Waiting(exchange, request, asyncio.get_running_loop().time())
+            self._say(replies.cont(number, answer))
+
+    def _refusal(self, request: Auth, user: str, error: Exception) -> bytes:
+        """What an exchange's failure is called here."""
+        number, log = request.id, self._log(request, user)
+        match error:
+            case UserDisabled():
+                code = "pass_expired" if isinstance(error, PasswordExpired) else "user_disabled"
+                log.info(f"{request.mechanism}: account may not log in", code=code)
+                return replies.fail(number, user=user, code=code, reason=error.reason)
+            case NotAuthorized():
+                log.info(f"{request.mechanism}: {error}")
+                return replies.fail(number, user=error.user, code="authz_fail", master=error.master)
+            case AuthFailed():
+                log.info(f"{request.mechanism}: authentication failed")
+                return replies.fail(number, user=user)
+            case AuthUnavailable():
+                log.warning(f"{request.mechanism}: temporary failure: {error}")
+            case _:
+                log.error(f"{request.mechanism}: temporary failure", exc_info=error)
+        return replies.fail(number, user=user, temporary=True)
+
+    def _log(self, request: Auth, user: str) -> Any:
+        given = request.parameters
+        return _log.bind(
+            user=user, service=given["service"], address=given.get("rip", ""), session=self._session_id(request)
+        )
+
+    def _session_id(self, request: Auth) -> str:
+        return request.parameters.get("session", self._channel.peer.session_id)
 
     def _say(self, reply: bytes) -> None:
         self._channel.write(reply)

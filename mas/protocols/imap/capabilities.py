@@ -47,7 +47,7 @@ TABLE: tuple[tuple[str, str, tuple[Stage, ...]], ...] = (
     ("IMAP4rev2", "RFC9051", _ALWAYS),
     ("SASL-IR", "RFC4959", _BEFORE),
     ("STARTTLS", "RFC9051", (Stage.PLAIN,)),
-    ("LOGINDISABLED", "RFC9051", (Stage.PLAIN,)),
+    ("LOGINDISABLED", "RFC9051", _BEFORE),
     ("AUTH=", "RFC9051", (Stage.TLS,)),
     ("LITERAL+", "RFC7888", _ALWAYS),
     ("ID", "RFC2971", _ALWAYS),
@@ -85,7 +85,7 @@ def capabilities(stage: Stage, offered: Offered, setting: str = "") -> bytes:
     names: list[str] = []
     for name, _, stages in TABLE:
         if stage in stages:
-            names += _expanded(name, offered)
+            names += _expanded(name, offered, stage)
     words = setting.split()
     if not words:
         return " ".join(names).encode("ascii")
@@ -101,10 +101,13 @@ def capabilities(stage: Stage, offered: Offered, setting: str = "") -> bytes:
     return " ".join(names).encode("ascii", "ignore")
 
 
-def _expanded(name: str, offered: Offered) -> list[str]:
+def _expanded(name: str, offered: Offered, stage: Stage) -> list[str]:
     match name:
         case "AUTH=":
             return [f"AUTH={mechanism}" for mechanism in offered.mechanisms]
+        case "LOGINDISABLED":
+            # Who does not offer PLAIN does not want the password on that way by another name.
+            return [] if stage is Stage.TLS and "PLAIN" in offered.mechanisms else [name]
         case "STARTTLS":
             return [name] if offered.starttls else []
         case "APPENDLIMIT":

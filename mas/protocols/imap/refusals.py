@@ -31,6 +31,10 @@ def _words(error: errors.MasError, command: Command | None) -> tuple[Code | None
     match error:
         case Refused():
             return error.code, error.text
+        case errors.PasswordExpired():
+            return responses.EXPIRED, error.reason or "The password has expired."
+        case errors.NotAuthorized():
+            return responses.AUTHORIZATIONFAILED, "Not authorized to act as this user."
         case errors.UserDisabled():
             return responses.CONTACTADMIN, error.reason or "Account is disabled."
         case errors.AuthUnavailable():

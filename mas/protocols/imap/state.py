@@ -227,7 +227,7 @@ class Session:
         stage = Stage.LOGGED_IN if self.user is not None else Stage.TLS if tls else Stage.PLAIN
         offered = Offered(
             starttls=not tls,
-            mechanisms=tuple(self.services.auth.mechanisms(tls)),
+            mechanisms=tuple(self.services.auth.mechanisms(tls, self.channel)),
             append_limit=self.config.quota.max_mail_size,
         )
         return capabilities(stage, offered, self.config.imap.capability)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mas import logs
-from mas.auth.interface import Attempt, Authenticator
-from mas.auth.sasl import Exchange, SaslError
+from mas.auth.interface import Attempt, Authenticator, Exchange, LoggedIn
+from mas.auth.sasl import SaslError
 from mas.config import Config
 from mas.errors import (
     AuthFailed,
@@ -273,7 +273,7 @@ class _Session:
                 ("MAXREDIRECTS", str(self.config.sieve.max_redirects)),
             ]
         else:
-            items.append(("SASL", " ".join(self.auth.mechanisms(True)) if self.channel.tls else ""))
+            items.append(("SASL", " ".join(self.auth.mechanisms(True, self.channel)) if self.channel.tls else ""))
         if not self.channel.tls:
             items.append(("STARTTLS", None))
         if self.login:
@@ -319,15 +319,17 @@ class _Session:
         if not 1 <= len(command.arguments) <= 2:
             raise _Refused("AUTHENTICATE takes a mechanism and at most one response.")
         mechanism = _octets(command, 0).decode("ascii", "replace").upper()
-        if mechanism not in self.auth.mechanisms(True):
+        if mechanism not in self.auth.mechanisms(True, self.channel):
             raise _Refused("Unsupported authentication mechanism.")
         initial = _octets(command, 1) if len(command.arguments) == 2 else None
         peer = self.channel.peer
+        attempt = Attempt(
+            "sieve", peer.address, peer.local_address, self.channel.tls, peer.session_id, mechanism, tls=self.channel
+        )
+        exchange = self.auth.exchange(attempt, success_data=True)
         try:
-            authcid, password, authzid = await self.exchange(mechanism, initial)
-            self.last_failed = (authcid, mechanism)
-            attempt = Attempt("sieve", peer.address, peer.local_address, self.channel.tls, peer.session_id, mechanism)
-            user = await self.auth.verify(authcid, password, attempt, authzid)
+            answer = await self.exchange(exchange, initial)
+            user = answer.user
             await self.services.sessions.login(peer, user.name, self.config.managesieve.max_user_ip_connections)
         except SaslError:
             self.failed_logins += 1
@@ -344,10 +346,20 @@ class _Session:
         except TooManyConnections:
             self.write(responses.bye("Maximum number of connections from your address exceeded.", b"TRYLATER"))
             raise _Quit("too many connections of this user from this address") from None
+        finally:
+            self.last_failed = (exchange.authcid, mechanism)
         self.login = _Login(user, folder_of(user, self.config))
         self.logged_in(True)
-        _log.info("login", user=user.name, method=mechanism, address=peer.address, session=peer.session_id)
-        self.write(responses.ok("Logged in."))
+        _log.info(
+            "login",
+            user=user.name,
+            master=user.fields.get("master_user"),
+            method=mechanism,
+            address=peer.address,
+            session=peer.session_id,
+        )
+        data = responses.string(base64.b64encode(answer.data))
+        self.write(responses.ok("Logged in.", b"SASL " + data if answer.data else b""))
 
     def logged_in(self, now: bool) -> None:
         """Scripts may be sent, or no longer."""
@@ -355,20 +367,19 @@ class _Session:
         after = self.config.sieve.max_script_size + _AFTER_LOGIN_LITERAL_SLACK
         self.connection.max_literal = after if now else settings.max_literal_before_login
 
-    async def exchange(self, mechanism: str, initial: bytes | None) -> tuple[str, bytes, str]:
-        exchange = Exchange(mechanism)
-        if initial is not None and not exchange.challenge and exchange.respond(_decode(initial)):
-            return _credentials(exchange)
-        while True:
-            self.write(responses.string(base64.b64encode(exchange.challenge)) + b"\r\n")
+    async def exchange(self, exchange: Exchange, initial: bytes | None) -> LoggedIn:
+        """Challenges and responses until the client is logged in. Raises as Exchange."""
+        answer = await exchange.respond(None if initial is None else _decode(initial))
+        while not isinstance(answer, LoggedIn):
+            self.write(responses.string(base64.b64encode(answer)) + b"\r\n")
             self.connection.expect_sasl()
             event = await self.event()
             if isinstance(event, Closed):
                 raise _Quit("Connection closed")
             if not isinstance(event, SaslResponse) or event.text is None:
                 raise SaslError("cancelled")
-            if exchange.respond(_decode(event.text)):
-                return _credentials(exchange)
+            answer = await exchange.respond(_decode(event.text))
+        return answer
 
     # After login
 
@@ -502,9 +513,3 @@ def _decode(text: bytes) -> bytes:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
         raise SaslError("not base64") from None
-
-
-def _credentials(exchange: Exchange) -> tuple[str, bytes, str]:
-    credentials = exchange.credentials
-    assert credentials is not None
-    return credentials.authcid, credentials.password, credentials.authzid

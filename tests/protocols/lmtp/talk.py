@@ -92,6 +92,12 @@ class MemoryChannel:
 
     async def drain(self) -> None: ...
 
+    def binding(self, kind: str) -> bytes | None:
+        return None
+
+    def certificate_name(self, field: str) -> str | None:
+        return None
+
     async def start_tls(self) -> None:
         self.connection.discard_input()
         self.tls = True

@@ -5,14 +5,15 @@ A wrong user and a wrong password get one answer at one cost (the authenticator'
 
 from __future__ import annotations
 
-from mas.auth.interface import Attempt, Credentials
-from mas.auth.sasl import CLEARTEXT, Exchange, SaslError
-from mas.errors import AuthFailed, MasError
+from mas.auth.interface import Attempt, LoggedIn
+from mas.auth.sasl import MECHANISMS, SaslError
+from mas.errors import AuthFailed
 from mas.logs import get_logger
 from mas.protocols.imap.commands import Authenticate, Login, StartTls
 from mas.protocols.imap.events import BadCommand, SaslResponse, State
 from mas.protocols.imap.responses import CANNOT, PRIVACYREQUIRED, capability
 from mas.protocols.imap.state import Done, Refused, Session
+from mas.user import User
 
 log = get_logger("imap")
 
@@ -29,66 +30,85 @@ async def handle_login(session: Session, command: Login) -> Done:
     """LOGIN [RFC9051 6.2.3]."""
     if not session.channel.tls:
         raise Refused("Cleartext authentication disallowed without TLS.", PRIVACYREQUIRED)
+    if "PLAIN" not in session.services.auth.mechanisms(True):
+        # It is the same password on the same way: who does not offer PLAIN does not want it.
+        raise Refused("LOGIN is disabled, use AUTHENTICATE.", CANNOT)
     # Octets that are no UTF-8 are no user's name: the lookup fails as for any other wrong name, at the same cost.
-    credentials = Credentials(command.user.decode("utf-8", "replace"), command.password)
-    return await _log_in(session, credentials, "PLAIN")
+    name = command.user.decode("utf-8", "replace")
+    attempt = _attempt(session, "PLAIN")
+    session.last_login = (name, "PLAIN")
+    try:
+        user = await session.services.auth.verify(name, command.password, attempt)
+    except AuthFailed:
+        _failed(session)
+        raise
+    return await _log_in(session, user, "PLAIN")
 
 
 async def handle_authenticate(session: Session, command: Authenticate) -> Done:
-    """AUTHENTICATE [RFC9051 6.2.2]."""
-    mechanism = command.mechanism
-    if mechanism not in session.services.auth.mechanisms(session.channel.tls):
-        if not session.channel.tls and mechanism in CLEARTEXT:
+    """AUTHENTICATE [RFC9051 6.2.2]. IMAP's OK carries no data of the mechanism: they are a last challenge."""
+    mechanism, auth = command.mechanism, session.services.auth
+    if mechanism not in auth.mechanisms(session.channel.tls, session.channel):
+        if not session.channel.tls and mechanism in MECHANISMS:
             raise Refused("Cleartext authentication disallowed without TLS.", PRIVACYREQUIRED)
         raise Refused("Unsupported authentication mechanism.", CANNOT)
+    exchange = auth.exchange(_attempt(session, mechanism))
     try:
-        exchange = Exchange(mechanism)
-        credentials = None if command.initial is None else exchange.initial(command.initial)
-        while credentials is None:
-            session.channel.write(session.connection.challenge(exchange.challenge))
+        answer = await exchange.respond(command.initial)
+        while not isinstance(answer, LoggedIn):
+            session.channel.write(session.connection.challenge(answer))
             event = await session.next_event(session.config.imap.login_timeout)
             if isinstance(event, BadCommand):
                 return session.bad_command(event)
             assert isinstance(event, SaslResponse)
             if event.data is None:
                 raise Refused("Authentication aborted by client.", bad=True)
-            credentials = exchange.respond(event.data)
+            answer = await exchange.respond(event.data)
     except SaslError as error:
+        session.last_login = (exchange.authcid, mechanism)
+        _failed(session)
         raise Refused(f"Invalid authentication data: {error}", bad=True) from None
-    return await _log_in(session, credentials, mechanism)
+    except AuthFailed:
+        session.last_login = (exchange.authcid, mechanism)
+        _failed(session)
+        raise
+    return await _log_in(session, answer.user, mechanism)
 
 
-async def _log_in(session: Session, credentials: Credentials, method: str) -> Done:
-    """Verify, register, open the mail. Nothing of it is kept when any step fails."""
-    channel, services = session.channel, session.services
+def _attempt(session: Session, mechanism: str) -> Attempt:
+    channel = session.channel
     peer = channel.peer
-    session.last_login = (credentials.authcid, method)
-    attempt = Attempt(
+    return Attempt(
         service="imap",
         remote=peer.address,
         local=peer.local_address,
         secured=channel.tls,
         session_id=peer.session_id,
-        mechanism=method,
+        mechanism=mechanism,
+        tls=channel,
     )
-    try:
-        user = await services.auth.verify(credentials.authcid, credentials.password, attempt, credentials.authzid)
-        await services.sessions.login(peer, user.name, session.config.imap.max_user_ip_connections)
-        session.account = await services.store.open(user)
-    except MasError as error:
-        if isinstance(error, AuthFailed):
-            session.failed_logins += 1
-            if session.failed_logins >= session.config.imap.max_login_attempts:
-                session.farewell = b"Too many failed logins."
-        raise
+
+
+def _failed(session: Session) -> None:
+    session.failed_logins += 1
+    if session.failed_logins >= session.config.imap.max_login_attempts:
+        session.farewell = b"Too many failed logins."
+
+
+async def _log_in(session: Session, user: User, method: str) -> Done:
+    """Register, open the mail. Nothing of it is kept when any step fails."""
+    channel, services = session.channel, session.services
+    await services.sessions.login(channel.peer, user.name, session.config.imap.max_user_ip_connections)
+    session.account = await services.store.open(user)
     session.user = user
     session.connection.state = State.AUTHENTICATED
     log.info(
         "login",
         user=user.name,
+        master=user.fields.get("master_user"),
         method=method,
-        address=peer.address,
-        session=peer.session_id,
+        address=channel.peer.address,
+        session=channel.peer.session_id,
         tls=channel.tls_description or None,
     )
     return Done(b"Logged in", capability(session.capabilities()))
