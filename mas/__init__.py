@@ -18,6 +18,8 @@ The map, one paragraph a package:
     Who may log in: SQL databases, password schemes, SASL mechanisms, cache, throttling.
 ``mas.sieve``
     A pure Sieve interpreter: asks questions, returns actions.
+``mas.events``
+    What clients did to mail, noted on disk before they are answered, for those who act on it later.
 ``mas.delivery``
     A message and its recipients to one result each; LMTP and ``mas deliver`` hand it their mail.
 ``mas.protocols``

@@ -35,9 +35,7 @@ from mas.config import Config
 from mas.delivery import Delivery, DeliveryResult, Envelope, Recipient, split_address
 from mas.errors import ConfigError, MasError, MessageTooBig, OverQuota, UserDisabled, UserUnknown
 from mas.protocols.lmtp.grammar import Address, Rcpt, parse_command
-from mas.protocols.session import Peer
 from mas.server.composition import Filtering, sieve_language
-from mas.services import Services
 from mas.storage.mime.crlf import CrlfLines
 from mas.storage.model import MailboxName
 from mas.storage.store import MaildirStore
@@ -83,7 +81,7 @@ async def _deliver(
 ) -> int:
     accounts = open_authenticator(config, penalty=False)
     store = MaildirStore(config)
-    filtering = Filtering(Services(config, store, accounts, _NoSessions()), sieve_language(config))
+    filtering = Filtering(config, store, accounts, sieve_language(config))
     delivery = Delivery(store, config, filtering.filter.decide)
     try:
         user = await accounts.lookup(name, "lda")
@@ -106,16 +104,6 @@ async def _deliver(
         await filtering.close()
         await store.close()
         await accounts.close()
-
-
-class _NoSessions:
-    """Nobody is logged in here."""
-
-    async def login(self, peer: Peer, user: str, limit: int) -> None:
-        return
-
-    def state(self, peer: Peer, text: str) -> None:
-        return
 
 
 def _first(message: BinaryIO) -> bytes:

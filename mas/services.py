@@ -13,9 +13,8 @@ from typing import Protocol
 from mas.auth.interface import Authenticator
 from mas.config import Config
 from mas.protocols.session import Peer
-from mas.storage.interface import Store
-from mas.storage.model import MailboxName
-from mas.user import User
+from mas.storage.interface import Account, Store
+from mas.storage.model import Copied, FlagChange, MailboxName, Saved
 
 
 class Sessions(Protocol):
@@ -35,10 +34,28 @@ class Sessions(Protocol):
 
 
 class MailEvents(Protocol):
-    """Told what clients did, once it is durable. Returns at once, raises nothing: no command waits for what follows, or fails by it."""
+    """Told what clients did, once it is durable. Returns when that is noted for good (at once when it interests nobody), raises nothing:
+    no command waits for what follows, or fails by it."""
 
-    def copied(self, user: User, source: MailboxName, target: MailboxName, uids: Sequence[int]) -> None:
-        """COPY or MOVE put messages of ``source`` into ``target``, where they have these uids."""
+    @property
+    def flags_wanted(self) -> bool:
+        """Whether flag changes interest anybody: only then a handler finds out what they are."""
+        ...
+
+    async def copied(
+        self, account: Account, source: MailboxName, target: MailboxName, copied: Copied, *, moved: bool
+    ) -> None:
+        """COPY or MOVE put messages of ``source`` into ``target``."""
+        ...
+
+    async def appended(self, account: Account, mailbox: MailboxName, saved: Saved) -> None:
+        """APPEND put messages into a mailbox."""
+        ...
+
+    async def flags_changed(
+        self, account: Account, mailbox: MailboxName, uid_validity: int, changed: Sequence[FlagChange]
+    ) -> None:
+        """Messages have other flags than before."""
         ...
 
 

@@ -37,7 +37,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.storage.model",
         "mas.user",
     ),
+    "mas.events": ("mas.errors", "mas.user", "mas.logs", "mas.storage.interface", "mas.storage.model", "mas.events"),
     "mas.training": (
+        "mas.events.model",
         "mas.errors",
         "mas.user",
         "mas.logs",
@@ -58,6 +60,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.storage",
         "mas.sieve",
         "mas.outgoing",
+        "mas.events.model",
         "mas.filtering",
     ),
     "mas.protocols.framing": ("mas.errors",),

@@ -22,6 +22,8 @@ class Sieve(Section):
     before: tuple[Template, ...] = ()
     after: tuple[Template, ...] = ()
     extensions: str = ""
+    global_extensions: str = ""
+    implicit_extensions: str = ""
     max_script_size: Size = written("1M")
     max_actions: Count = 32
     max_redirects: Count = 4

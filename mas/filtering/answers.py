@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mas.filtering import programs
@@ -22,13 +22,17 @@ from mas.sieve.questions import (
     SeenBefore,
     SpecialUseExists,
 )
-from mas.storage.interface import Account, Incoming
+from mas.storage.interface import Account
 from mas.storage.mime.window import header_end
 from mas.storage.model import MailboxInfo
 
 if TYPE_CHECKING:
     from mas.filtering.filter import Filter
     from mas.sieve.message import Transaction
+
+
+Content = Callable[[], Awaitable[bytes]]
+"""Gives all octets of the message as it came."""
 
 
 class FilteredMessage(HeaderView):
@@ -45,10 +49,10 @@ class Answers:
     """Answers for one run: one message, one user."""
 
     def __init__(
-        self, owner: Filter, message: Incoming, block: bytes, account: Account, transaction: Transaction
+        self, owner: Filter, content: Content, block: bytes, account: Account, transaction: Transaction
     ) -> None:
         self._filter = owner
-        self._message = message
+        self._content = content
         self._block = block
         self._account = account
         self._transaction = transaction
@@ -59,7 +63,7 @@ class Answers:
         """All octets of the message as it is now."""
         if self.filtered is not None:
             return self.filtered.content
-        return b"".join([chunk async for chunk in self._message.whole().chunks()])
+        return await self._content()
 
     def block(self) -> bytes:
         """The header block of the message as it is now."""

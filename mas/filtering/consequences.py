@@ -36,7 +36,7 @@ Consequence = Redirect | Vacation | Notify | Reject | Pipe | Report
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """Of one message for one user. user_email: the user's own address."""
+    """Of one message for one user. user_email: the user's own address. at_event: the message lies in a mailbox already."""
 
     owner: Filter
     original: Original
@@ -45,9 +45,10 @@ class Consequences:
     transaction: Transaction
     user_email: str
     session: str
+    at_event: bool = False
 
-    async def carry_out(self, action: Consequence) -> None:
-        """Do one of them. Raises StorageUnavailable, DiskFull."""
+    async def carry_out(self, action: Consequence) -> bool:
+        """Do one of them. False: it failed, and the message must stay with the user. Raises StorageUnavailable, DiskFull."""
         match action:
             case Redirect():
                 await self._redirect(action)
@@ -60,7 +61,8 @@ class Consequences:
             case Report():
                 await self._report(action)
             case Pipe():
-                await self._pipe(action)
+                return await self._pipe(action)
+        return True
 
     async def _redirect(self, action: Redirect) -> None:
         head = f"X-Sieve: MAS\r\nX-Sieve-Redirected-From: {self.transaction.recipient}\r\n".encode()
@@ -140,7 +142,7 @@ class Consequences:
         )
         await self._send("report", "", [action.address], note, message_id)
 
-    async def _pipe(self, action: Pipe) -> None:
+    async def _pipe(self, action: Pipe) -> bool:
         user, settings = self.account.user, self.owner.settings
         outcome = await programs.run(
             settings.pipe_bin_dir,
@@ -151,10 +153,13 @@ class Consequences:
             self.transaction,
             seconds=settings.program_timeout,
         )
-        if outcome.status and not action.try_only:
-            # The message is lost to the program: it stays with the user.
-            _log.error("pipe failed, message kept", user=user.name, program=action.program, session=self.session)
+        if not outcome.status or action.try_only:
+            return True
+        # The message is lost to the program: it stays with the user.
+        _log.error("pipe failed, message kept", user=user.name, program=action.program, session=self.session)
+        if not self.at_event:
             await self.owner.keep_copy(await self.answers.whole(), self.account)
+        return False
 
     async def _vacation(self, action: Vacation) -> None:
         user, settings, original, transaction = self.account.user, self.owner.settings, self.original, self.transaction

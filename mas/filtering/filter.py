@@ -50,11 +50,20 @@ _HOUR = 3600.0
 class Filter:
     """Sieve for the deliveries of one process; ``decide`` is what ``mas.delivery`` asks."""
 
-    def __init__(self, store: Store, config: Config, registry: Registry, queue: Queue, memory: Memory) -> None:
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        registry: Registry,
+        queue: Queue,
+        memory: Memory,
+        administrators: Registry | None = None,
+    ) -> None:
+        """registry: the language of users' scripts; administrators: that of the others, all of it and more."""
         self.store = store
         self.config = config
         self.settings = config.sieve
-        self.registry = registry
+        self.registry = administrators or registry
         self.queue = queue
         self.memory = memory
         self.limits = Limits(
@@ -73,7 +82,7 @@ class Filter:
             max_variable_size=config.sieve.variables_max_size,
             max_header_size=config.sieve.editheader_max_size,
         )
-        self.scripts = Scripts(config, registry, self.limits)
+        self.scripts = Scripts(config, registry, self.registry, self.limits)
         self.mime_limits = MimeLimits()
 
     async def decide(
@@ -104,16 +113,19 @@ class Filter:
             await self._tell_broken(user, script, envelope)
         if steps is None or step is None:
             return Decision([default])
-        answers = Answers(self, message, view.block, account, transaction)
+
+        async def content() -> bytes:
+            return b"".join([chunk async for chunk in message.whole().chunks()])
+
+        answers = Answers(self, content, view.block, account, transaction)
         while not isinstance(step, Result):
             step = await asyncio.to_thread(steps.send, await answers.answer(step))
         if step.error:
             await self._tell_failed(user, step, envelope)
         if step.replaced is None:
             answers.filtered = None
-        original = _original(view, transaction)
-        email = user.fields.get("sieve_user_email") or self.scripts.text(self.settings.user_email, user) or user.name
-        after = Consequences(self, original, answers, account, transaction, email, envelope.session)
+        original = original_of(view, transaction)
+        after = Consequences(self, original, answers, account, transaction, self.email(user), envelope.session)
         return await self._decision(step, view, after, default)
 
     def _run(self, view: HeaderView, transaction: Transaction, user: User, clock: Callable[[], float]) -> Run:
@@ -122,13 +134,18 @@ class Filter:
             view,
             transaction,
             limits=self.limits,
-            environment=self._environment(user),
+            environment=self.environment(user),
             cpu_clock=clock,
             now=time.time(),
-            zone_minutes=_zone_minutes(),
+            zone_minutes=zone_minutes(),
         )
 
-    def _environment(self, user: User) -> dict[str, str]:
+    def email(self, user: User) -> str:
+        """The user's own address."""
+        return user.fields.get("sieve_user_email") or self.scripts.text(self.settings.user_email, user) or user.name
+
+    def environment(self, user: User) -> dict[str, str]:
+        """What the test ``environment`` knows, at a delivery."""
         return {
             "domain": self.config.hostname.partition(".")[2],
             "host": self.config.hostname,
@@ -153,14 +170,14 @@ class Filter:
                 wanted.append((await self.save_of(action, answers), action.edits))
             elif isinstance(action, Reject) and action.in_session:
                 refusal = Rejected(action.reason)
-            elif isinstance(action, Redirect) and (why := await self._loops(action, view, after.transaction, user)):
+            elif isinstance(action, Redirect) and (why := await self.loops(action, view, after.transaction, user)):
                 _log.warning(f"redirect not done: {why}", user=user.name, to=action.address, session=after.session)
                 stopped = True
             elif not isinstance(action, Keep):
                 later.append(action)
         if result.keep or (stopped and not wanted):
             edits = () if result.error else tuple(result.edits)
-            keep = Save(default.mailbox, _flags(result.keep_flags), default.create, default.subscribe)
+            keep = Save(default.mailbox, flags_of(result.keep_flags), default.create, default.subscribe)
             wanted = [(keep, edits), *(pair for pair in wanted if pair[0].mailbox != keep.mailbox or pair[1] != edits)]
         saves, changed = await self._forms(wanted, answers, user)
 
@@ -184,7 +201,7 @@ class Filter:
                     saves.append(save)
                     continue
                 if edits not in forms:
-                    forms[edits] = await self._changed(edits, answers, user)
+                    forms[edits] = await self.changed(edits, answers, user)
                 saves.append(replace(save, message=forms[edits]))
         except BaseException as error:
             for form in forms.values():
@@ -201,9 +218,11 @@ class Filter:
             name = await answers.find(special_use=action.special_use) or name
         mailbox = INBOX if name.upper() == INBOX else MailboxName(name)
         lmtp = self.config.lmtp
-        return Save(mailbox, _flags(action.flags), action.create or lmtp.mailbox_autocreate, lmtp.mailbox_autosubscribe)
+        return Save(
+            mailbox, flags_of(action.flags), action.create or lmtp.mailbox_autocreate, lmtp.mailbox_autosubscribe
+        )
 
-    async def _loops(self, action: Redirect, view: HeaderView, transaction: Transaction, user: User) -> str:
+    async def loops(self, action: Redirect, view: HeaderView, transaction: Transaction, user: User) -> str:
         """Why a redirect must not be done again; empty when it may."""
         me = transaction.recipient.lower()
         if any(value.strip().lower() == me for value in view.header(_REDIRECTED)):
@@ -219,7 +238,8 @@ class Filter:
         """Whether an id is remembered."""
         return await asyncio.to_thread(self.memory.seen, user.name, key)
 
-    async def _changed(self, edits: Sequence[HeaderEdit], answers: Answers, user: User) -> Incoming:
+    async def changed(self, edits: Sequence[HeaderEdit], answers: Answers, user: User) -> Incoming:
+        """The message as it is now with its header edited: entered, for the caller to leave."""
         whole, block = await answers.whole(), answers.block()
         changed = self.store.incoming(user)
         await changed.__aenter__()
@@ -284,7 +304,8 @@ def _redirect_key(action: Redirect, view: HeaderView) -> str:
     return f"redirect\0{action.address.lower()}\0{ids[0].strip()}" if ids else ""
 
 
-def _original(view: HeaderView, transaction: Transaction) -> Original:
+def original_of(view: HeaderView, transaction: Transaction) -> Original:
+    """What composing an answer to a message needs of it."""
     names = (
         "subject from to cc bcc resent-to resent-cc resent-bcc message-id references in-reply-to auto-submitted precedence "
         "x-auto-response-suppress list-id list-help list-subscribe list-unsubscribe list-post list-owner list-archive"
@@ -293,7 +314,8 @@ def _original(view: HeaderView, transaction: Transaction) -> Original:
     return Original(header, view.block, transaction.sender, transaction.recipient)
 
 
-def _flags(names: tuple[str, ...] | None) -> Flags:
+def flags_of(names: Sequence[str] | None) -> Flags:
+    """Names of flags, as the store takes them."""
     system, keywords = 0, set()
     for name in names or ():
         if name in SYSTEM_FLAGS:
@@ -303,6 +325,7 @@ def _flags(names: tuple[str, ...] | None) -> Flags:
     return Flags(system, frozenset(keywords))
 
 
-def _zone_minutes() -> int:
+def zone_minutes() -> int:
+    """The host's offset from UTC."""
     offset = datetime.now(UTC).astimezone().utcoffset()
     return int(offset.total_seconds() // 60) if offset else 0

@@ -1,5 +1,7 @@
 """Which scripts run for a user, compiled and kept by the identity of their files.
 
+There are two languages: what the administrator's scripts may use may be more than what the users' may.
+
 Order: the administrator's ``before``, the user's own (or ``default`` when there is none), ``after``. A folder stands for all its
 ``*.sieve`` files in the order of their names. A file whose identity (inode, size, mtime) has not changed is not read again.
 All methods but ``none_for`` block: call them in a thread.
@@ -39,27 +41,30 @@ class Broken:
 class Scripts:
     """The scripts of this host."""
 
-    def __init__(self, config: Config, registry: Registry, limits: Limits) -> None:
+    def __init__(self, config: Config, personal: Registry, administrators: Registry, limits: Limits) -> None:
         self._settings = config.sieve
-        self._registry = registry
+        self._registries = {True: personal, False: administrators}
         self._limits = limits
-        self._cache: OrderedDict[str, tuple[Identity, Program | Broken]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, bool], tuple[Identity, Program | Broken]] = OrderedDict()
         self._lock = Lock()
 
     def of(self, user: User) -> tuple[list[Program], list[Broken]]:
         """What runs for a user, in order, and what should but does not compile."""
-        programs: list[Program] = []
-        broken: list[Broken] = []
         settings = self._settings
         own = self._load(self.path(settings.active, user), personal=True)
         if own is None and settings.default:
             own = self._load(self.path(settings.default, user), personal=False)
-        for found in (*self._all(settings.before, user), own, *self._all(settings.after, user)):
-            if isinstance(found, Broken):
-                broken.append(found)
-            elif found is not None:
-                programs.append(found)
-        return programs, broken
+        return _sorted([*self._all(settings.before, user), own, *self._all(settings.after, user)])
+
+    def named(self, templates: Sequence[str], user: User) -> tuple[list[Program], list[Broken]]:
+        """Scripts of the administrator, in order, and those that do not compile (or are not there)."""
+        return _sorted(
+            [
+                one or Broken(template, False, [f"{template}: no such script"])
+                for template in templates
+                for one in self._all([template], user)
+            ]
+        )
 
     def none_for(self, user: User) -> bool:
         """Whether nothing runs for a user. On the loop: two look-ups of names, against two changes of thread for those without scripts."""
@@ -94,7 +99,7 @@ class Scripts:
         return found
 
     def _load(self, path: Path, *, personal: bool) -> Program | Broken | None:
-        key = str(path)
+        key = (str(path), personal)
         try:
             stat = os.stat(path)
             identity = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -110,7 +115,9 @@ class Scripts:
             return Broken(path.name, personal, [f"{path}: {error.strerror}"])
         compiled: Program | Broken
         try:
-            compiled = compile_script(content, self._registry, self._limits, path.name.removesuffix(".sieve"))
+            compiled = compile_script(
+                content, self._registries[personal], self._limits, path.name.removesuffix(".sieve")
+            )
         except ScriptError as error:
             compiled = Broken(path.name, personal, [str(problem) for problem in error.problems])
         with self._lock:
@@ -118,3 +125,10 @@ class Scripts:
             if len(self._cache) > _CACHED_PROGRAMS:
                 self._cache.popitem(last=False)
         return compiled
+
+
+def _sorted(found: Sequence[Program | Broken | None]) -> tuple[list[Program], list[Broken]]:
+    return (
+        [one for one in found if isinstance(one, Program)],
+        [one for one in found if isinstance(one, Broken)],
+    )

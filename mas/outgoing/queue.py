@@ -108,7 +108,8 @@ class Queue:
             os.rename(aside, path)
             self._sync()
         except OSError as error:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
             kind = DiskFull if error.errno in (28, 122) else StorageUnavailable
             raise kind(f"{path}: {error.strerror}") from error
         return name

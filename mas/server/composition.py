@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from mas import logs
+from mas.auth.interface import Authenticator, CounterStore
 from mas.auth.service import open_authenticator
 from mas.config import Config
 from mas.delivery import Delivery
 from mas.errors import ConfigError, MasError
+from mas.events.desk import Desk, Listener
 from mas.filtering.filter import Filter
+from mas.filtering.imap_events import ImapEvents
+from mas.filtering.imap_rules import Rules
 from mas.filtering.memory import Memory
 from mas.outgoing import transport
 from mas.outgoing.queue import Envelope, Queue
@@ -24,7 +28,8 @@ from mas.server.worker import Composition, Job
 from mas.services import Services
 from mas.sessions import Registry
 from mas.sieve.definition import Registry as Language
-from mas.sieve.extensions import DEFAULT, OPTIONAL, registry_of, spamtest
+from mas.sieve.extensions import DEFAULT, OPTIONAL, imapsieve, registry_of, spamtest
+from mas.storage.interface import Store
 from mas.storage.store import MaildirStore
 from mas.training import rspamd
 from mas.training.learner import Learner
@@ -33,6 +38,10 @@ log = logs.get_logger("server")
 
 OUTGOING_INTERVAL = 30.0
 """Seconds between two looks for outgoing mail whose next try is due; a first try is made at once, and one look at the start."""
+EVENTS_INTERVAL = 20.0
+"""Seconds between two looks for events that could not be dealt with, or that a process has left when it was killed."""
+COUNTED_SECONDS = 10 * 365 * 86400.0
+"""How long a count of the training is kept: for the life of the server."""
 AUTH_WRITE_TIMEOUT = 30.0
 """Seconds in which a client of the auth socket has to read an answer."""
 EXPIRE_INTERVAL = 6 * 3600.0
@@ -41,24 +50,28 @@ EXPIRE_INTERVAL = 6 * 3600.0
 
 async def compose(config: Config, registry: Registry) -> Composition:
     """Everything that this worker serves. Raises MasError."""
-    if config.imapsieve:
-        log.warning("imapsieve: this version runs no scripts at IMAP events; [rspamd] trains without them")
     if config.metrics.listen:
         log.warning("metrics: this version has no metrics", listen=config.metrics.listen)
     store = MaildirStore(config)
     auth = open_authenticator(config, registry)
-    training = _training(config, store)
-    services = Services(config, store, auth, registry, training[0] if training else None)
     language = sieve_language(config)
-    filtering = Filtering(services, language)
+    filtering = Filtering(config, store, auth, language)
+    training = _training(config, store, registry)
+    listeners: list[Listener] = [training[0]] if training else []
+    if config.imapsieve:
+        listeners.append(ImapEvents(filtering.filter, Rules(config.imapsieve)))
+    desk = Desk(config.state_dir / "events", listeners, lambda name: auth.lookup(name, "sieve")) if listeners else None
+    services = Services(config, store, auth, registry, desk)
     lmtp = Lmtp(services, Delivery(store, config, filtering.filter.decide))
 
     async def close() -> None:
         """Deliveries first: they use the rest."""
         await lmtp.close()
+        if desk:
+            await desk.close()
         await filtering.close()
         if training:
-            await training[0].finish()
+            await training[1].close()
             training[2].close()
         await store.close()
         await auth.close()
@@ -98,6 +111,7 @@ async def compose(config: Config, registry: Registry) -> Composition:
         close=close,
         jobs=(
             Job("outgoing", OUTGOING_INTERVAL, filtering.queue.run_due, at_start=True),
+            *((Job("events", EVENTS_INTERVAL, desk.catch_up, at_start=True),) if desk else ()),
             *((Job("training", OUTGOING_INTERVAL, training[1].run_due, at_start=True),) if training else ()),
             *((Job("autoexpunge", EXPIRE_INTERVAL, expire),) if expires else ()),
         ),
@@ -105,7 +119,21 @@ async def compose(config: Config, registry: Registry) -> Composition:
 
 
 def sieve_language(config: Config) -> Language:
-    """The Sieve extensions that this host offers: those with programs only where there is a folder of programs."""
+    """The Sieve extensions that this host offers its users: those with programs only where there is a folder of programs."""
+    return _language(config, ())
+
+
+def administrators_language(config: Config) -> Language:
+    """What the administrator's scripts may use: all that users may, the global extensions, and whatever is configured for them."""
+    settings = config.sieve
+    folders = {"pipe": settings.pipe_bin_dir, "filter": settings.filter_bin_dir, "execute": settings.execute_bin_dir}
+    also = [f"vnd.dovecot.{name}" for name, folder in folders.items() if folder]
+    if config.imapsieve:
+        also += [imapsieve.IMAPSIEVE.name, imapsieve.DOVECOT_IMAPSIEVE.name]
+    return _language(config, also, settings.global_extensions)
+
+
+def _language(config: Config, also: Sequence[str], more: str = "") -> Language:
     settings = config.sieve
     folders = {"pipe": settings.pipe_bin_dir, "filter": settings.filter_bin_dir, "execute": settings.execute_bin_dir}
     missing = {f"vnd.dovecot.{name}" for name, folder in folders.items() if not folder}
@@ -116,24 +144,43 @@ def sieve_language(config: Config) -> Language:
     known = [
         tested.get(extension.name, extension) for extension in (*DEFAULT, *OPTIONAL) if extension.name not in missing
     ]
+    key = "extensions"
     try:
-        return registry_of(settings.extensions, known=known)
+        registry_of(settings.extensions, known=known)
+        key = "global_extensions"
+        also = [*also, *(word.removeprefix("+") for word in more.split())]
+        registry_of(settings.extensions, known=known, also=also)
+        key = "implicit_extensions"
+        implicit = [word.removeprefix("+") for word in settings.implicit_extensions.split()]
+        return registry_of(settings.extensions, known=known, also=also, implicit=implicit)
     except ValueError as error:
-        raise ConfigError([f"sieve.extensions: {error}"]) from None
+        raise ConfigError([f"sieve.{key}: {error}"]) from None
 
 
-def _training(config: Config, store: MaildirStore) -> tuple[Learner, Queue, Memory] | None:
-    """Spam training, with its queue and its memory; None when it is off."""
+def _training(config: Config, store: MaildirStore, counters: CounterStore) -> tuple[Learner, Queue, Memory] | None:
+    """Spam training, with its queue and its memory; None when it is off.
+
+    Counts, for whoever exports them: ``training noted spam`` (a new lesson), ``training learnt spam`` (Rspamd has taken it), ``training
+    refused spam`` (given up), and the same of ham.
+    """
     if not config.rspamd.controller:
         return None
-    send = rspamd.learner(config.rspamd.controller, config.rspamd.password.get_secret_value())
+    post = rspamd.learner(config.rspamd.controller, config.rspamd.password.get_secret_value())
+
+    async def count(what: str, kind: str) -> None:
+        await counters.add(f"training {what} {kind}", COUNTED_SECONDS)
+
+    async def send(envelope: Envelope, message: bytes) -> None:
+        await post(envelope, message)
+        await count("learnt", envelope.kind)
 
     async def given_up(envelope: Envelope, message: bytes, why: str) -> None:
         """The queue has logged it; there is nobody else to tell."""
+        await count("refused", envelope.kind)
 
     queue = Queue(config.state_dir / "training", send, given_up)
     memory = Memory(config.state_dir / "training.db")
-    return Learner(store, queue, memory), queue, memory
+    return Learner(store, queue, memory, lambda kind: count("noted", kind)), queue, memory
 
 
 def _verdict(config: Config, name: str) -> spamtest.Verdict | None:
@@ -153,9 +200,8 @@ def _verdict(config: Config, name: str) -> spamtest.Verdict | None:
 class Filtering:
     """Sieve at delivery, with the mail that it sends."""
 
-    def __init__(self, services: Services, language: Language) -> None:
-        config = services.config
-        self._services = services
+    def __init__(self, config: Config, store: Store, auth: Authenticator, language: Language) -> None:
+        self._auth = auth
         send = (
             transport.sendmail(config.sieve.sendmail)
             if config.sieve.sendmail
@@ -163,10 +209,10 @@ class Filtering:
         )
         self.queue = Queue(config.state_dir / "outgoing", send, self._given_up)
         self.memory = Memory(config.state_dir / "sieve.db")
-        self.filter = Filter(services.store, config, language, self.queue, self.memory)
+        self.filter = Filter(store, config, language, self.queue, self.memory, administrators_language(config))
 
     async def _given_up(self, envelope: Envelope, message: bytes, why: str) -> None:
-        user = await self._services.auth.lookup(envelope.user, "sieve")
+        user = await self._auth.lookup(envelope.user, "sieve")
         await self.filter.refused(envelope, message, why, user)
 
     async def close(self) -> None:

@@ -41,12 +41,14 @@ def compile_script(script: bytes, registry: Registry, limits: Limits | None = No
         raise ScriptError([Source(name, before).problem(len(before), "not UTF-8")]) from None
     source = Source(name, text.removeprefix("\ufeff"))
     nodes, problems = parse(source, limits)
-    checker = Checker(source, registry, limits)
+    checker = Checker(source, registry, limits, required=set(registry.implicit))
     calls = checker.script(nodes)
     problems = sorted({*problems, *checker.problems})[: limits.max_errors]
     if problems:
         raise ScriptError(problems)
-    return Program(name, tuple(calls), frozenset(checker.required), tuple(checker.warnings))
+    return Program(
+        name, tuple(calls), frozenset(checker.required), tuple(checker.warnings), frozenset(registry.extensions)
+    )
 
 
 def run_unknown(run: Run, call: Call) -> None:

@@ -131,7 +131,8 @@ class Extension:
     implies: extensions that are required along with it. interprets: it changes how the text of a script is read, so ``ihave`` may not
     name it [RFC5463 4]. environment: items of the ``environment`` test, by name. regex: makes the matcher of ``:regex`` from a pattern and
     whether case counts not. mime_header: handler of header, address and exists with ``:mime``. deprecated: what a script that requires it
-    is warned of; it is not announced then.
+    is warned of; it is not announced then. at_delivery: only for mail that arrives, so a script that requires it cannot run at an IMAP
+    event [RFC6785 3.11].
     """
 
     name: str
@@ -145,6 +146,7 @@ class Extension:
     regex: Callable[[str, bool], Any] | None = None
     mime_header: Handler | None = None
     deprecated: str = ""
+    at_delivery: bool = False
 
 
 def _no_mime(run: Run, call: Call) -> Any:
@@ -152,10 +154,14 @@ def _no_mime(run: Run, call: Call) -> Any:
 
 
 class Registry:
-    """The language that one interpreter speaks: the base and a choice of extensions."""
+    """The language that one interpreter speaks: the base and a choice of extensions.
 
-    def __init__(self, extensions: Iterable[Extension]) -> None:
+    implicit: names of extensions that every script has without ``require``.
+    """
+
+    def __init__(self, extensions: Iterable[Extension], *, implicit: Iterable[str] = ()) -> None:
         self.extensions: dict[str, Extension] = {}
+        self.implicit: set[str] = set()
         self.definitions: dict[tuple[Role, str], list[Definition]] = {}
         self.environment: dict[str, Callable[[Run], str | None]] = {}
         self.regex: Callable[[str, bool], Any] | None = None
@@ -172,6 +178,8 @@ class Registry:
             self.environment.update(extension.environment)
             self.regex = extension.regex or self.regex
             self.mime_header = extension.mime_header or self.mime_header
+        for name in implicit:
+            self.implicit |= {name, *self.extensions[name].implies}
         self._rules: dict[int, dict[str, TagRule]] = {}
         for place, definitions in self.definitions.items():
             for definition in definitions:

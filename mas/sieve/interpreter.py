@@ -95,7 +95,11 @@ class Run:
         zone_minutes: int = 0,
         trace: bool = False,
         implicit_flags: tuple[str, ...] | None = None,
+        message_flags: tuple[str, ...] | None = None,
+        implicit_keep: bool = True,
     ) -> None:
+        """message_flags: the flags of a message that lies in a mailbox: the run is at an IMAP event [RFC6785]. implicit_keep: whether the
+        message is kept when the scripts say nothing."""
         self.registry = registry
         self.message = message
         self.transaction = transaction
@@ -106,6 +110,8 @@ class Run:
         self.result = Result()
         self.tracing = trace
         self.implicit_flags = implicit_flags
+        self.message_flags = message_flags
+        self._implicit_keep = implicit_keep
         # Of the script at hand
         self.program: Program
         self.line = 0
@@ -131,14 +137,15 @@ class Run:
     def scripts(self, programs: Sequence[Program]) -> Generator[Question, Any, Result]:
         """Run programs in order. Returns the result; never raises for what a script does."""
         result = self.result
-        for program in programs:
+        for number, program in enumerate(programs):
             explicit = self._take_keeps()
-            if not result.keep and not explicit:
+            if number and not result.keep and not explicit:
                 break
             self._fresh(program)
             result.keep = False
             before = (list(result.actions), list(result.edits), list(result.to_record), result.replaced)
             try:
+                self._only_here(program)
                 yield from self.block(program.calls)
             except (StopScript, LeaveScript, LeaveLoop):
                 pass
@@ -173,14 +180,25 @@ class Run:
         self.program = program
         self.enabled = set(program.requires)
         self.variables = {}
+        if self.message_flags is not None:
+            self.variables[""] = " ".join(self.message_flags if self.implicit_flags is None else self.implicit_flags)
         self.global_names = set()
         self.match_values = ()
         self.part = None
-        self.keep_implicit = True
+        self.keep_implicit = self._implicit_keep
         self.included = set()
+
+    def _only_here(self, program: Program) -> None:
+        """What answers mail that arrives has no place at an IMAP event [RFC6785 3.11]."""
+        if self.message_flags is None:
+            return
+        for name in sorted(program.requires):
+            if self.registry.extensions[name].at_delivery:
+                raise RunError(f"{name} cannot be used at an IMAP event", 1)
 
     def enter(self, program: Program) -> tuple[Any, ...]:
         """Begin an included script: its own variables and extensions. Returns what leave() takes back."""
+        self._only_here(program)
         outer = (self.program, self.line, self.enabled, self.variables, self.global_names, self.match_values)
         self.program, self.enabled = program, set(program.requires)
         flags = self.variables.get("")

@@ -52,10 +52,12 @@ class Call:
 class Program:
     """A script that can run any number of times, in any order, at once.
 
-    warnings: what is allowed and probably not meant (ManageSieve's OK (WARNINGS)).
+    warnings: what is allowed and probably not meant (ManageSieve's OK (WARNINGS)). offered: the extensions that this script could have
+    required; an administrator's script may have more than a user's.
     """
 
     name: str
     calls: tuple[Call, ...]
     requires: frozenset[str]
     warnings: tuple[str, ...] = ()
+    offered: frozenset[str] = frozenset()

@@ -42,6 +42,14 @@ class Flags:
     keywords: frozenset[str] = frozenset()
 
 
+def flag_names(bits: int, keywords: Sequence[str]) -> tuple[str, ...]:
+    """The names of a message's flags; ``keywords``: those of its mailbox."""
+    return (
+        *(name for name, bit in SYSTEM_FLAGS.items() if bits & bit),
+        *(name for number, name in enumerate(keywords) if bits & (1 << (KEYWORD_SHIFT + number))),
+    )
+
+
 class StoreOp(enum.Enum):
     """What a flag change does with the flags it names."""
 
@@ -76,6 +84,15 @@ class MailboxStatus:
     size: int
     deleted_size: int
     mailbox_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlagChange:
+    """The flags of one message before and after a command, by name: what was set or taken away, and what is set now."""
+
+    uid: int
+    changed: tuple[str, ...]
+    flags: tuple[str, ...]
 
 
 class ChangeKind(enum.Enum):

@@ -71,6 +71,7 @@ OPTIONAL: tuple[Extension, ...] = (
     editheader.EDITHEADER,
     *spamtest.extensions(),
     imapsieve.IMAPSIEVE,
+    imapsieve.DOVECOT_IMAPSIEVE,
     dovecot.PIPE,
     dovecot.FILTER,
     dovecot.EXECUTE,
@@ -89,10 +90,17 @@ def default_registry(*, add: Collection[Extension] = ()) -> Registry:
     return Registry([base.BASE, *DEFAULT, *add])
 
 
-def registry_of(setting: str, *, known: Collection[Extension] = (*DEFAULT, *OPTIONAL)) -> Registry:
+def registry_of(
+    setting: str,
+    *,
+    known: Collection[Extension] = (*DEFAULT, *OPTIONAL),
+    also: Collection[str] = (),
+    implicit: Collection[str] = (),
+) -> Registry:
     """The language that an administrator chose of the ``known`` extensions.
 
-    setting: ``+name -name`` changes the default list, a list of bare names replaces it, empty is the default list.
+    setting: ``+name -name`` changes the default list, a list of bare names replaces it, empty is the default list. also: names that are
+    offered whatever that says. implicit: of what is offered, the names that need no ``require``.
     Raises ValueError for a name that is not known and for a mixture of both forms.
     """
     by_name = {extension.name: extension for extension in known}
@@ -103,11 +111,21 @@ def registry_of(setting: str, *, known: Collection[Extension] = (*DEFAULT, *OPTI
     names = [extension.name for extension in DEFAULT if extension.name in by_name] if signed or not words else []
     for word in words:
         name = word.lstrip("+-")
-        if name not in by_name:
-            near = get_close_matches(name, by_name, 1)
-            raise ValueError(f"unknown Sieve extension {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        _must_be_known(name, by_name)
         if word.startswith("-"):
             names = [other for other in names if other != name]
         elif name not in names:
             names.append(name)
-    return Registry([base.BASE, *(by_name[name] for name in names)])
+    for name in also:
+        _must_be_known(name, by_name)
+        if name not in names:
+            names.append(name)
+    for name in implicit:
+        _must_be_known(name, names)
+    return Registry([base.BASE, *(by_name[name] for name in names)], implicit=implicit)
+
+
+def _must_be_known(name: str, names: Collection[str]) -> None:
+    if name not in names:
+        near = get_close_matches(name, names, 1)
+        raise ValueError(f"unknown Sieve extension {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))

@@ -279,7 +279,9 @@ def check_address_fields(checker: Checker, call: Call) -> None:
 
 
 def run_envelope(run: Run, call: Call) -> Any:
-    """envelope [RFC5228 5.4]"""
+    """envelope [RFC5228 5.4]; at an IMAP event there is none [RFC6785 4.6]."""
+    if run.message_flags is not None:
+        raise RunError("envelope: a message has no envelope at an IMAP event", call.line)
     part = call.tags.get("address-part", "all")
     values: list[str] = []
     names = run.arguments(call, "envelope-parts")
@@ -376,8 +378,12 @@ FILEINTO = Extension(
     "fileinto",
     (command("fileinto", run_fileinto, Parameter("mailbox", Kind.STRING, check=check_mailbox), needs="fileinto"),),
 )
-REJECT = Extension("reject", (command("reject", run_reject, Parameter("reason", Kind.STRING), needs="reject"),))
-EREJECT = Extension("ereject", (command("ereject", run_reject, Parameter("reason", Kind.STRING), needs="ereject"),))
+REJECT = Extension(
+    "reject", (command("reject", run_reject, Parameter("reason", Kind.STRING), needs="reject"),), at_delivery=True
+)
+EREJECT = Extension(
+    "ereject", (command("ereject", run_reject, Parameter("reason", Kind.STRING), needs="ereject"),), at_delivery=True
+)
 ENVELOPE = Extension(
     "envelope",
     (

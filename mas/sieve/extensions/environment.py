@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 def item(run: Run, name: str) -> str | None:
     """An item of the environment, None when there is no such item. The vendor's own need their extension."""
     lowered = name.lower()
+    source = run.registry.environment.get(lowered)
+    if source:
+        return source(run)
     if lowered.startswith("vnd.dovecot.") and "vnd.dovecot.environment" not in run.enabled:
         return None
-    source = run.registry.environment.get(lowered)
-    return source(run) if source else run.environment.get(lowered)
+    return run.environment.get(lowered)
 
 
 def run_environment(run: Run, call: Call) -> Any:

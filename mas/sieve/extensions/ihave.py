@@ -18,11 +18,13 @@ def run_ihave(run: Run, call: Call) -> bool:
     """ihave [RFC5463 4]: all or none are enabled; what changes how a script is read never is."""
     names = [name for name in run.arguments(call, "capabilities") if name not in _BUILT_IN]
     for name in names:
-        extension = run.registry.extensions.get(name) if name else None
-        if name not in run.enabled and (extension is None or extension.interprets):
+        extension = run.registry.extensions.get(name) if name in run.program.offered else None
+        if name not in run.enabled and (not name or extension is None or extension.interprets):
             run.note(f"ihave: false, no {name}")
             return False
     for name in names:
+        if run.message_flags is not None and run.registry.extensions[name].at_delivery:
+            raise RunError(f"{name} cannot be used at an IMAP event", call.line)
         run.enabled.add(name)
         run.enabled.update(run.registry.extensions[name].implies)
     run.note("ihave: true")

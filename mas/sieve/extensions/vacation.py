@@ -72,9 +72,11 @@ VACATION = Extension(
             needs="vacation",
         ),
     ),
+    at_delivery=True,
 )
 VACATION_SECONDS = Extension(
     "vacation-seconds",
     tags={(Role.COMMAND, "vacation"): (TagRule("seconds", Kind.NUMBER, group="period", needs="vacation-seconds"),)},
     implies=("vacation",),
+    at_delivery=True,
 )

@@ -107,8 +107,7 @@ VARIABLES = Extension(
             Parameter("name", Kind.STRING, constant=True, check=check_name),
             Parameter("value", Kind.STRING),
             tags=tuple(
-                TagRule(name, group=_GROUPS.get(name, ""), needs=_NEEDS.get(name, ""))
-                for name, _ in _MODIFIERS
+                TagRule(name, group=_GROUPS.get(name, ""), needs=_NEEDS.get(name, "")) for name, _ in _MODIFIERS
             ),
             needs="variables",
         ),

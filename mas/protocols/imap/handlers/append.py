@@ -39,6 +39,9 @@ async def handle_append(session: Session, command: Append) -> Done:
             await _receive(session, message, as_they_are=event.literal8 and not event.utf8)
             messages.append((message, SaveOptions(event.flags, event.internal_date)))
         saved = await account.save(command.mailbox, messages)
+    events = session.services.events
+    if events is not None:
+        await events.appended(account, command.mailbox, saved)
     return Done(b"Append completed.", appenduid(saved.uid_validity, saved.uids))
 
 

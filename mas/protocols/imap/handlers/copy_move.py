@@ -19,7 +19,7 @@ async def handle_copy(session: Session, command: Copy) -> Done:
     copied = await selection.copy(messages.uids, command.mailbox)
     if not copied.source:
         return Done(b"No messages found.", uid=command.uid)
-    _tell(session, selection, command, copied)
+    await _tell(session, selection, command, copied)
     return Done(b"Copy completed.", copyuid(copied.uid_validity, copied.source, copied.target), uid=command.uid)
 
 
@@ -32,14 +32,16 @@ async def handle_move(session: Session, command: Move) -> Done:
     moved = await selection.move(messages.uids, command.mailbox)
     if not moved.source:
         return Done(b"No messages found.", uid=command.uid)
-    _tell(session, selection, command, moved)
+    await _tell(session, selection, command, moved)
     session.ok(b"Moved UIDs.", copyuid(moved.uid_validity, moved.source, moved.target))
     return Done(b"Move completed.", session.modseq_code(), uid=command.uid)
 
 
-def _tell(session: Session, selection: Selection, command: Copy | Move, copied: Copied) -> None:
-    if session.services.events is not None and session.user is not None:
-        session.services.events.copied(session.user, selection.name, command.mailbox, copied.target)
+async def _tell(session: Session, selection: Selection, command: Copy | Move, copied: Copied) -> None:
+    events = session.services.events
+    if events is not None:
+        moved = isinstance(command, Move)
+        await events.copied(session.mail, selection.name, command.mailbox, copied, moved=moved)
 
 
 def _messages(session: Session, view: View, command: Copy | Move) -> Messages:

@@ -25,6 +25,7 @@ from mas.errors import MessageGone
 from mas.protocols.imap.commands import Att, Fetch, FetchAtt
 from mas.protocols.imap.encode import encode_vanished
 from mas.protocols.imap.encode_fetch import END, FetchPlan, clip, compile_fetch, literal_head, without_nul
+from mas.protocols.imap.flag_events import flags_before, tell_flags_changed
 from mas.protocols.imap.numset import resolve
 from mas.protocols.imap.responses import EXPUNGEISSUED
 from mas.protocols.imap.state import RECENT, BrokenStream, Done, Refused, Session
@@ -354,6 +355,7 @@ async def _set_seen(session: Session, selection: Selection, view: View, command:
     if not unseen:
         return
     await session.channel.drain()  # the octets travel while the flags are committed
+    before = flags_before(session, view, unseen)
     stored = await selection.store(unseen, StoreOp.ADD, Flags(SEEN))
     view.absorb(selection.take_changes(), {row.uid: row.modseq for row in stored.changed})
     numbers, _ = messages.numbers([row.uid for row in stored.changed])
@@ -365,3 +367,4 @@ async def _set_seen(session: Session, selection: Selection, view: View, command:
             ]
         )
     )
+    await tell_flags_changed(session, selection, before, stored.changed)

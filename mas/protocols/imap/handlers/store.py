@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mas.protocols.imap.commands import Store
+from mas.protocols.imap.flag_events import flags_before, tell_flags_changed
 from mas.protocols.imap.responses import EXPUNGEISSUED, modified
 from mas.protocols.imap.state import Done, Refused, Session
 from mas.protocols.imap.view import Messages
@@ -21,10 +22,12 @@ async def handle_store(session: Session, command: Store) -> Done:
     if not messages:
         return Done(b"Store completed.", expunge=command.uid, uid=command.uid)
     since = None if command.unchanged_since is None else Modseq(command.unchanged_since)
+    before = flags_before(session, view, messages.uids)
     stored = await selection.store(messages.uids, command.op, command.flags, since)
     view.absorb(selection.take_changes(), {row.uid: row.modseq for row in stored.changed})
     session.tell_new_keywords()
     _tell(session, command, messages, stored)
+    await tell_flags_changed(session, selection, before, stored.changed)
     if stored.failed:
         failed = list(stored.failed) if command.uid else list(messages.numbers(stored.failed)[0])
         return Done(b"Conditional store failed.", modified(failed), expunge=command.uid, uid=command.uid)

@@ -1,0 +1,213 @@
+"""Events on disk, from before the command's answer until they are dealt with.
+
+Theory of operation. A process appends lines to a file of its own, which it holds locked (flock), and counts how many of them are not dealt
+with; at none the file is cut to nothing, so that it stays small and an append costs one fdatasync. What commands note at one time is
+written as one. A file that grew long is left for a new one, and goes when its last event is dealt with. A file that nobody holds locked
+is the legacy of a process that was killed: ``adopt`` takes it over.
+
+Crash windows. Between the commit of the mailbox and the line: the event is lost, and the command was not answered. Between the end of the
+work and the cut: the work is done again; listeners must bear that. A file has its name only once it is locked, so that no process takes
+over what another one is about to write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import itertools
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from mas import logs
+from mas.events.model import MailEvent, parse_line
+
+_log = logs.get_logger("events")
+_SUFFIX = ".events"
+_LONG = 1 << 20
+_number = itertools.count()
+
+
+class Segment:
+    """One file, open and locked; ``waiting``: how many of its events are not dealt with."""
+
+    __slots__ = ("descriptor", "path", "size", "waiting")
+
+    def __init__(self, path: Path, descriptor: int, waiting: int = 0) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.size = 0
+        self.waiting = waiting
+
+
+class _Batch:
+    """What is written as one."""
+
+    __slots__ = ("count", "lines", "task")
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.count = 0
+        self.task: asyncio.Task[Segment | None] | None = None
+
+
+class Journal:
+    """The journal of one process in a folder that it shares with the others. On the event loop; ``adopt`` is called in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._current: Segment | None = None
+        self._open: set[Segment] = set()
+        self._lock = asyncio.Lock()
+        self._batch: _Batch | None = None
+        self._failed = False
+
+    async def write(self, events: Sequence[MailEvent]) -> Segment | None:
+        """Keep events; durable on return. None when the disk does not take them: that is logged, and the caller has them in memory."""
+        batch = self._batch
+        if batch is None:
+            batch = self._batch = _Batch()
+            batch.task = asyncio.get_running_loop().create_task(self._write_batch(batch))
+        batch.lines.extend(event.line() for event in events)
+        batch.count += len(events)
+        assert batch.task is not None
+        # A session that is cut off must not take the lines of others with it.
+        return await asyncio.shield(batch.task)
+
+    async def _write_batch(self, batch: _Batch) -> Segment | None:
+        async with self._lock:
+            self._batch = None
+            old = self._current
+            if old is not None:
+                old.waiting += batch.count  # it must not be cut meanwhile
+            try:
+                segment = await asyncio.to_thread(self._append, old, b"".join(batch.lines))
+            except OSError as error:
+                if not self._failed:
+                    _log.error("events cannot be kept on disk, a crash would lose them", error=str(error))
+                self._failed = True
+                self._current = None  # half a line may stand in the old file
+                if old is not None:
+                    self._leave(old, batch.count)
+                return None
+            self._failed = False
+            if segment is not old:
+                segment.waiting = batch.count
+                self._current = segment
+                self._open.add(segment)
+                if old is not None:
+                    self._leave(old, batch.count)
+            return segment
+
+    def _append(self, segment: Segment | None, data: bytes) -> Segment:
+        if segment is None or segment.size > _LONG:
+            segment = self._new()
+        view = memoryview(data)
+        while view:
+            view = view[os.write(segment.descriptor, view) :]
+        os.fdatasync(segment.descriptor)
+        segment.size += len(data)
+        return segment
+
+    def _new(self) -> Segment:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{time.time_ns():020d}.{os.getpid()}.{next(_number)}{_SUFFIX}"
+        aside, path = self.folder / f".{name}", self.folder / name
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rename(aside, path)
+            self._sync()
+        except BaseException:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise
+        return Segment(path, descriptor)
+
+    def _sync(self) -> None:
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _leave(self, segment: Segment, not_written: int) -> None:
+        """No more is written to it."""
+        segment.waiting -= not_written
+        if not segment.waiting:
+            self._remove(segment)
+
+    def done(self, segment: Segment) -> None:
+        """One of its events is dealt with."""
+        segment.waiting -= 1
+        if segment.waiting:
+            return
+        if segment is not self._current:
+            self._remove(segment)
+            return
+        with contextlib.suppress(OSError):
+            os.ftruncate(segment.descriptor, 0)
+            segment.size = 0
+
+    def _remove(self, segment: Segment) -> None:
+        self._open.discard(segment)
+        with contextlib.suppress(OSError):
+            segment.path.unlink(missing_ok=True)
+        os.close(segment.descriptor)
+
+    async def leave_for_later(self, events: Sequence[MailEvent]) -> bool:
+        """Keep events in a file that nobody holds: some process will adopt it. Whether that worked."""
+
+        def write() -> None:
+            os.close(self._append(None, b"".join([event.line() for event in events])).descriptor)
+
+        try:
+            await asyncio.to_thread(write)
+        except OSError as error:
+            _log.error("events cannot be kept on disk", folder=str(self.folder), error=str(error))
+            return False
+        return True
+
+    def adopt(self) -> tuple[Segment, list[MailEvent]] | None:
+        """The oldest file that nobody holds, with its events. Blocks. None when there is none."""
+        try:
+            names = sorted(name for name in os.listdir(self.folder) if name.endswith(_SUFFIX) and name[0] != ".")
+        except FileNotFoundError:
+            return None
+        for name in names:
+            path = self.folder / name
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                continue
+            events: list[MailEvent] = []
+            if os.fstat(descriptor).st_nlink:
+                with os.fdopen(os.dup(descriptor), "rb") as file:
+                    events = [event for line in file if (event := parse_line(line)) is not None]
+                if events:
+                    return Segment(path, descriptor, len(events)), events
+                path.unlink(missing_ok=True)
+            os.close(descriptor)
+        return None
+
+    def hold(self, segment: Segment) -> None:
+        """An adopted file is this process's now."""
+        self._open.add(segment)
+
+    def close(self) -> None:
+        """Leave what is not dealt with to others; remove what is."""
+        for segment in list(self._open):
+            if segment.waiting:
+                os.close(segment.descriptor)
+            else:
+                self._remove(segment)
+        self._open.clear()
+        self._current = None

@@ -1,0 +1,219 @@
+"""The desk: who hears of what, in which order, again when it could not be done, and after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from mas.errors import AuthUnavailable, MailboxNotFound, StorageUnavailable, UserUnknown
+from mas.events import desk as module
+from mas.events.desk import Desk
+from mas.events.model import MailEvent
+from mas.storage.interface import Account
+from mas.storage.model import Copied, FlagChange, MailboxName, Saved, Uid, UidValidity
+from mas.user import User
+from tests.support.memory_store import MemoryStore, user
+
+INBOX, JUNK = MailboxName("INBOX"), MailboxName("Junk")
+
+
+class Ear:
+    """A listener that writes down what it hears; ``errors`` are raised first, one an event."""
+
+    flags_wanted = True
+
+    def __init__(self, errors: list[Exception] | None = None, gate: asyncio.Event | None = None) -> None:
+        self.heard: list[tuple[str, MailEvent]] = []
+        self.errors = errors or []
+        self.gate = gate
+        self.at_once = self.most = 0
+
+    async def wants(self, account: Account, event: MailEvent) -> bool:
+        return event.mailbox != "Dull"
+
+    async def handle(self, user: User, event: MailEvent) -> None:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            if self.errors:
+                raise self.errors.pop(0)
+            self.heard.append((user.name, event))
+        finally:
+            self.at_once -= 1
+
+    def uids(self) -> list[int]:
+        return [uid for _, event in self.heard for uid in event.uids]
+
+
+class Office:
+    """Desks over one folder, as the processes of a host have them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "events"
+        self.store = MemoryStore()
+        self.now = 1000.0
+        self.lookups: list[Exception] = []
+
+    async def lookup(self, name: str) -> User:
+        if self.lookups:
+            raise self.lookups.pop(0)
+        return user(name)
+
+    def desk(self, *ears: Ear) -> Desk:
+        return Desk(self.folder, ears, self.lookup, clock=lambda: self.now)
+
+    async def append(self, desk: Desk, *uids: int, mailbox: str = "Junk", name: str = "kim@example.net") -> None:
+        async with await self.store.open(user(name)) as account:
+            await desk.appended(account, MailboxName(mailbox), Saved(UidValidity(1), [Uid(uid) for uid in uids]))
+
+    def left(self) -> int:
+        """Octets in the journal."""
+        return sum(path.stat().st_size for path in self.folder.iterdir()) if self.folder.exists() else 0
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+async def test_what_is_told(office: Office) -> None:
+    ear = Ear()
+    desk = office.desk(ear)
+    async with await office.store.open(user("kim@example.net")) as account:
+        copied = Copied(UidValidity(1), [Uid(5)], [Uid(9)])
+        await desk.copied(account, INBOX, JUNK, copied, moved=False)
+        await desk.copied(account, INBOX, JUNK, copied, moved=True)
+        await desk.copied(account, INBOX, JUNK, Copied(UidValidity(1), [], []), moved=True)
+        await desk.appended(account, MailboxName("Dull"), Saved(UidValidity(1), [Uid(1)]))
+        flagged, seen = ("\\Flagged",), ("\\Seen", "\\Flagged")
+        changes = [FlagChange(1, flagged, flagged), FlagChange(2, flagged, seen), FlagChange(3, flagged, flagged)]
+        await desk.flags_changed(account, JUNK, 1, changes)
+    await desk.idle()
+    assert [
+        (event.cause, event.source, event.source_uids, event.uids, event.changed_flags, event.flags)
+        for _, event in ear.heard
+    ] == [
+        ("COPY", "INBOX", (5,), (9,), (), ()),
+        ("COPY", "INBOX", (), (9,), (), ()),
+        ("FLAG", "", (), (1, 3), flagged, flagged),
+        ("FLAG", "", (), (2,), flagged, seen),
+    ]
+    await desk.close()
+    assert office.left() == 0
+
+
+async def test_nothing_touches_the_disk_when_nobody_listens(office: Office) -> None:
+    desk = office.desk(Ear())
+    await office.append(desk, 1, mailbox="Dull")
+    assert not office.folder.exists()
+    await desk.close()
+
+
+async def test_a_users_events_in_order_many_users_at_once(office: Office) -> None:
+    gate = asyncio.Event()
+    ear = Ear(gate=gate)
+    desk = office.desk(ear)
+    for uid in range(1, 6):
+        for name in ("kim@example.net", "lee@example.net"):
+            await office.append(desk, uid, name=name)
+    gate.set()
+    await desk.idle()
+    assert ear.most == 2
+    for name in ("kim@example.net", "lee@example.net"):
+        assert [event.uids for heard, event in ear.heard if heard == name] == [(1,), (2,), (3,), (4,), (5,)]
+    await desk.close()
+
+
+async def test_a_large_event_comes_in_pieces(office: Office) -> None:
+    ear = Ear()
+    desk = office.desk(ear)
+    await office.append(desk, *range(1, 2 * module.PIECE + 2))
+    await desk.idle()
+    assert [len(event.uids) for _, event in ear.heard] == [module.PIECE, module.PIECE, 1]
+    await desk.close()
+
+
+async def test_errors_that_pass_and_errors_that_do_not(office: Office) -> None:
+    ear, other = Ear([StorageUnavailable("busy"), MailboxNotFound("Junk"), ZeroDivisionError()]), Ear()
+    desk = office.desk(ear, other)
+    for uid in (1, 2, 3, 4):
+        await office.append(desk, uid)
+    await desk.idle()
+    assert (ear.uids(), other.uids()) == ([4], [1, 2, 3, 4])
+    await desk.catch_up()
+    await desk.idle()
+    assert (ear.uids(), other.uids()) == ([4, 1], [1, 2, 3, 4])
+    await desk.close()
+    assert office.left() == 0
+
+
+async def test_an_event_is_given_up_after_a_day(office: Office) -> None:
+    ear = Ear([StorageUnavailable("busy")] * 5)
+    desk = office.desk(ear)
+    await office.append(desk, 1)
+    await desk.idle()
+    assert office.left()
+    office.now += 2 * module.LIFETIME
+    await desk.catch_up()
+    await desk.idle()
+    assert office.left() == 0
+    await desk.close()
+
+
+async def test_another_process_takes_up_what_was_left(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.0)
+    desk = office.desk(Ear(gate=asyncio.Event()))
+    await office.append(desk, 1, 2)
+    await office.append(desk, 3, name="gone@example.net")
+    await office.append(desk, 4)
+    await desk.close()
+    assert office.left()
+    ear = Ear()
+    office.lookups = [AuthUnavailable("database down"), UserUnknown("gone@example.net")]
+    heir = office.desk(ear)
+    await heir.catch_up()
+    await heir.idle()
+    await heir.catch_up()
+    await heir.idle()
+    assert sorted(ear.uids()) == [1, 2, 4]
+    await heir.close()
+    assert office.left() == 0
+
+
+async def test_more_than_fits_into_memory(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 2)
+    gate = asyncio.Event()
+    ear = Ear(gate=gate)
+    desk = office.desk(ear)
+    for uid in range(1, 7):
+        await office.append(desk, uid)
+    assert len(list(office.folder.glob("*.events"))) == 5
+    gate.set()
+    for _ in range(6):
+        await desk.idle()
+        await desk.catch_up()
+    await desk.idle()
+    assert sorted(ear.uids()) == [1, 2, 3, 4, 5, 6]
+    await desk.close()
+    assert office.left() == 0
+
+
+async def test_a_command_never_fails_by_it(office: Office) -> None:
+    class Broken(Ear):
+        async def wants(self, account: Account, event: MailEvent) -> bool:
+            raise ZeroDivisionError
+
+    desk = office.desk(Broken())
+    await office.append(desk, 1)
+    office.folder.write_text("no folder")
+    whole = office.desk(ear := Ear())
+    await office.append(whole, 1)
+    await whole.idle()
+    assert ear.uids() == [1]
+    await whole.close()
+    office.folder.unlink()
+    await desk.close()
