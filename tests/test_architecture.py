@@ -96,6 +96,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "mas.protocols.auth_socket": (
         "mas.errors",
+        "mas.user",
         "mas.config",
         "mas.services",
         "mas.logs",

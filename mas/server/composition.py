@@ -19,6 +19,7 @@ from mas.filtering.memory import Memory
 from mas.outgoing import transport
 from mas.outgoing.queue import Envelope, Queue
 from mas.protocols.auth_socket import session as auth_socket
+from mas.protocols.auth_socket.userdb import session as userdb_socket
 from mas.protocols.imap import session as imap
 from mas.protocols.listener import Service
 from mas.protocols.lmtp.session import Lmtp
@@ -96,6 +97,12 @@ async def compose(config: Config, registry: Registry) -> Composition:
             "auth": Service(
                 "auth",
                 lambda peer, _: auth_socket.open_session(services, peer),
+                max_connections=config.auth.max_connections,
+                write_timeout=AUTH_WRITE_TIMEOUT,
+            ),
+            "userdb": Service(
+                "userdb",
+                lambda peer, _: userdb_socket.open_session(services, peer),
                 max_connections=config.auth.max_connections,
                 write_timeout=AUTH_WRITE_TIMEOUT,
             ),

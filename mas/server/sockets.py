@@ -33,7 +33,7 @@ BACKLOG = 1024
 class Endpoint:
     """One address to listen on. Two that are equal are the same socket, before and after a reload.
 
-    kind: ``imap``, ``imaps``, ``sieve``, ``lmtp``, ``auth``: FileDescriptorName of socket activation as well.
+    kind: ``imap``, ``imaps``, ``sieve``, ``lmtp``, ``auth``, ``userdb``: FileDescriptorName of socket activation as well.
     host, port: numeric address, for TCP. unix: for a UNIX socket.
     """
 
@@ -100,7 +100,7 @@ def plan(config: Config) -> list[Endpoint]:
             Endpoint("lmtp", "0.0.0.0" if tcp.address == "*" else tcp.address, tcp.port) for tcp in config.lmtp.listener
         ]
         found += [Endpoint("lmtp", unix=unix) for unix in config.lmtp.socket]
-    found += [Endpoint("auth", unix=unix) for unix in config.auth.socket]
+    found += [Endpoint("userdb" if unix.type == "userdb" else "auth", unix=unix) for unix in config.auth.socket]
     return list(dict.fromkeys(found))
 
 

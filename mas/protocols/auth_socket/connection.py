@@ -12,8 +12,10 @@ A client that breaks the rules is a broken program, not a person: the connection
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from mas.protocols.session import Wait
 
@@ -59,11 +61,14 @@ class Closed:
     """The client is gone."""
 
 
-Event = Auth | Cont | Cancel | Broken | Closed
+Request = Auth | Cont | Cancel
+Event = Request | Broken | Closed
+RequestT = TypeVar("RequestT")
 
 
-class AuthConnection:
-    """See ``mas.protocols.session.Connection``."""
+class LineConnection(ABC, Generic[RequestT]):
+    """Lines under a limit, the first of which is VERSION: what the protocol's two halves have in common. See
+    ``mas.protocols.session.Connection``."""
 
     def __init__(self, max_line: int) -> None:
         self._max_line = max_line
@@ -72,6 +77,10 @@ class AuthConnection:
         self._greeted = False
         self._ended = False
         self._lost = False
+
+    @abstractmethod
+    def command(self, name: bytes, parameters: list[bytes]) -> RequestT | Broken | None:
+        """One line after the version; None when it asks for nothing."""
 
     def receive_data(self, data: bytes) -> None:
         """Octets from the client; ``b""`` at the end."""
@@ -90,12 +99,12 @@ class AuthConnection:
         self._buffer.clear()
         self._searched = 0
 
-    def next_event(self) -> Event | Wait:
+    def next_event(self) -> RequestT | Broken | Closed | Wait:
         """The next request, or NEED_DATA."""
         while not self._lost:
             end = self._buffer.find(b"\n", self._searched)
             if end > self._max_line or (end < 0 and len(self._buffer) > self._max_line):
-                return self._lose(f"auth.max_line = {self._max_line} is exceeded")
+                return self.lose(f"auth.max_line = {self._max_line} is exceeded")
             if end < 0:
                 self._searched = len(self._buffer)
                 return Closed() if self._ended else Wait.NEED_DATA
@@ -107,54 +116,64 @@ class AuthConnection:
                 return event
         return Closed()
 
-    def _lose(self, text: str) -> Broken:
+    def lose(self, text: str) -> Broken:
+        """Nothing more is understood of this client."""
         self._lost = True
         self._buffer.clear()
         return Broken(text)
 
-    def _line(self, line: bytes) -> Event | None:
-        command, *parameters = line.split(b"\t")
-        if not self._greeted:
-            if command != b"VERSION" or len(parameters) != 2 or parameters[0] != b"%d" % MAJOR:
-                return self._lose("the first line is not a VERSION that is understood")
-            self._greeted = True
-            return None
-        match command:
+    def _line(self, line: bytes) -> RequestT | Broken | None:
+        name, *parameters = line.split(b"\t")
+        if self._greeted:
+            return self.command(name, parameters)
+        if name != b"VERSION" or len(parameters) != 2 or parameters[0] != b"%d" % MAJOR:
+            return self.lose("the first line is not a VERSION that is understood")
+        self._greeted = True
+        return None
+
+
+class AuthConnection(LineConnection[Request]):
+    """The half that checks passwords."""
+
+    def command(self, name: bytes, parameters: list[bytes]) -> Request | Broken | None:
+        """One line after the version."""
+        match name:
             case b"VERSION" | b"CPID":
                 return None
             case b"AUTH":
                 return self._auth(parameters)
-            case b"CONT" if len(parameters) == 2 and (number := _id(parameters[0])) is not None:
+            case b"CONT" if len(parameters) == 2 and (number := number_of(parameters[0])) is not None:
                 return Cont(number, parameters[1])
-            case b"CANCEL" if len(parameters) == 1 and (number := _id(parameters[0])) is not None:
+            case b"CANCEL" if len(parameters) == 1 and (number := number_of(parameters[0])) is not None:
                 return Cancel(number)
-        return self._lose("a command is unknown or has wrong parameters")
+        return self.lose("a command is unknown or has wrong parameters")
 
-    def _auth(self, parameters: list[bytes]) -> Event:
-        if len(parameters) < 3 or (number := _id(parameters[0])) is None:
-            return self._lose("AUTH without id, mechanism and service")
+    def _auth(self, parameters: list[bytes]) -> Auth | Broken:
+        if len(parameters) < 3 or (number := number_of(parameters[0])) is None:
+            return self.lose("AUTH without id, mechanism and service")
         found: dict[str, str] = {}
         response = None
         for at, parameter in enumerate(parameters[2:], 2):
             name, _, value = parameter.partition(b"=")
             if name == b"resp":
                 if at != len(parameters) - 1:
-                    return self._lose("resp= is not the last parameter")
+                    return self.lose("resp= is not the last parameter")
                 response = value
                 break
-            found[name.decode("ascii", "replace")] = _unescaped(value)
+            found[name.decode("ascii", "replace")] = unescaped(value)
         if not found.get("service"):
-            return self._lose("AUTH without a service")
+            return self.lose("AUTH without a service")
         return Auth(number, parameters[1].decode("ascii", "replace").upper(), found, response)
 
 
-def _id(text: bytes) -> int | None:
+def number_of(text: bytes) -> int | None:
+    """An id; None when it is none."""
     if not text.isdigit() or len(text) > 10 or int(text) > _MAX_ID:
         return None
     return int(text)
 
 
-def _unescaped(value: bytes) -> str:
+def unescaped(value: bytes) -> str:
     r"""``\001`` followed by 0, 1, t, r, n stands for NUL, itself, TAB, CR, LF."""
     text = value.decode("utf-8", "replace")
     if "\x01" not in text:

@@ -28,14 +28,14 @@ def handshake(mechanisms: Sequence[str], pid: int, connection: int, cookie: str)
 
 def ok(number: int, user: str, *, master: str = "", data: bytes = b"") -> bytes:
     """The login is right. ``master``: who has logged in as ``user``; ``data``: what goes to the client with the success."""
-    words = [f"OK\t{number}", f"user={_escaped(user)}", *_master(master)]
+    words = [f"OK\t{number}", f"user={escaped(user)}", *_master(master)]
     if data:
         words.append(f"resp={base64.b64encode(data).decode()}")
     return "\t".join(words).encode() + b"\n"
 
 
 def _master(name: str) -> list[str]:
-    return [f"original_user={_escaped(name)}", f"auth_user={_escaped(name)}"] if name else []
+    return [f"original_user={escaped(name)}", f"auth_user={escaped(name)}"] if name else []
 
 
 def cont(number: int, challenge: bytes) -> bytes:
@@ -50,16 +50,17 @@ def fail(
     knows no code: it answers 535 either way, and with a reason its text at least says that it will pass."""
     words = [f"FAIL\t{number}"]
     if user:
-        words.append(f"user={_escaped(user)}")
+        words.append(f"user={escaped(user)}")
     if temporary:
         words += ["code=temp_fail", "reason=Temporary authentication failure"]
     if code:
         words.append(f"code={code}")
     words += _master(master)
     if reason:
-        words.append(f"reason={_escaped(reason)}")
+        words.append(f"reason={escaped(reason)}")
     return "\t".join(words).encode("utf-8", "replace") + b"\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Without what ends a field or a line."""
     return text.translate(_ESCAPES)

@@ -6,12 +6,13 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from mas.config import Config
-from mas.errors import AuthUnavailable, UserDisabled
+from mas.errors import AuthUnavailable, NotAuthorized, PasswordExpired, UserDisabled
 from mas.protocols.auth_socket.session import open_session
 from mas.protocols.session import Peer, Wait, Woken
 from mas.services import Services
@@ -196,6 +197,11 @@ async def test_a_line_has_a_limit() -> None:
     [
         (UserDisabled("on holiday"), b"FAIL\t1\tuser=kim@example.net\tcode=user_disabled\treason=on holiday\n"),
         (UserDisabled(""), b"FAIL\t1\tuser=kim@example.net\tcode=user_disabled\n"),
+        (PasswordExpired("too old"), b"FAIL\t1\tuser=kim@example.net\tcode=pass_expired\treason=too old\n"),
+        (
+            NotAuthorized("nobody@example.net", "boss"),
+            b"FAIL\t1\tuser=nobody@example.net\tcode=authz_fail\toriginal_user=boss\tauth_user=boss\n",
+        ),
         (AuthUnavailable("gone"), b"FAIL\t1\tuser=kim@example.net\t" + TEMPORARY),
         (RuntimeError("a bug"), b"FAIL\t1\tuser=kim@example.net\t" + TEMPORARY),
     ],
@@ -206,3 +212,11 @@ async def test_refusals_have_codes(trouble: Exception, answer: bytes) -> None:
         talk.accounts.trouble = trouble
         await talk.say(auth(1))
         assert await talk.answered(1) == [answer]
+
+
+async def test_who_has_logged_in_as_another() -> None:
+    async with talking() as (talk, _):
+        talk.accounts.judge.set()
+        talk.accounts.user = replace(talk.accounts.user, fields={"master_user": "boss"})
+        await talk.say(auth(1))
+        assert await talk.answered(1) == [b"OK\t1\tuser=kim@example.net\toriginal_user=boss\tauth_user=boss\n"]

@@ -1,0 +1,110 @@
+"""One client of the userdb socket. Requests are answered one after the other, in their order: a list is long, a look-up short.
+
+A database that does not answer is FAIL, never "no such user". Must not know: sockets, databases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from mas import logs
+from mas.auth.userdb import make_user
+from mas.errors import AuthUnavailable, ConfigError, MasError, UserUnknown
+from mas.protocols.auth_socket.connection import Broken, Closed
+from mas.protocols.auth_socket.userdb import replies
+from mas.protocols.auth_socket.userdb.connection import Event, List, Pass, User, UserdbConnection
+from mas.protocols.session import Channel, Peer, Woken
+from mas.services import Services
+from mas.user import User as Account
+
+_log = logs.get_logger("userdb")
+_IDLE_FOREVER: Final = 365 * 86400.0
+_BATCH: Final = 500
+"""Names of a list before the client must have taken them."""
+
+
+def open_session(services: Services, _: Peer) -> tuple[UserdbConnection, Callable[[Channel[Event]], Awaitable[None]]]:
+    """Connection and session of one client."""
+    connection = UserdbConnection(services.config.auth.max_line)
+
+    async def run(channel: Channel[Event]) -> None:
+        channel.write(replies.handshake(os.getpid()))
+        while True:
+            event = await channel.next_event(_IDLE_FOREVER)
+            match event:
+                case User() | Pass():
+                    channel.write(await _look_up(services, event))
+                case List(id=number):
+                    await _list(services, channel, number)
+                case Broken(text=text):
+                    _log.error(f"userdb client disconnected: {text}", session=channel.peer.session_id)
+                    return
+                case Closed():
+                    return
+                case Woken.WOKEN if channel.draining:
+                    return
+
+    return connection, run
+
+
+async def _look_up(services: Services, request: User | Pass) -> bytes:
+    try:
+        account = await services.auth.lookup(request.name, request.service)
+    except UserUnknown:
+        return replies.not_found(request.id)
+    except AuthUnavailable as error:
+        _log.warning(f"temporary failure: {error}", user=request.name)
+        return replies.fail(request.id)
+    if isinstance(request, Pass):
+        return replies.passed(request.id, {"user": account.name})
+    return replies.user(request.id, account.name, _fields(account, services.config.mail.location))
+
+
+async def _list(services: Services, channel: Channel[Event], number: int) -> None:
+    count = 0
+    try:
+        async for name in services.auth.users():
+            channel.write(replies.listed(number, name))
+            count += 1
+            if count % _BATCH == 0:
+                await channel.drain()
+    except (AuthUnavailable, ConfigError) as error:
+        _log.warning(f"the users cannot be listed: {error}")
+        channel.write(replies.done(number, failed=True))
+    else:
+        channel.write(replies.done(number))
+
+
+def _fields(account: Account, location: str) -> dict[str, str]:
+    """Of an account, what its userdb said. ``mail`` is there when it is not what ``mail.location`` makes of the home."""
+    rest = dict(account.fields)
+    found: dict[str, str] = {}
+    for key, number_of in (("uid", _uid), ("gid", _gid)):
+        if value := rest.pop(key, ""):
+            found[key] = number_of(value)
+    found["home"] = str(account.home)
+    with contextlib.suppress(MasError):
+        usual = make_user(account.name, {"home": str(account.home)}, location, "").location
+        if account.location != usual:
+            found["mail"] = account.location
+    return found | rest | dict(account.quota_rules)
+
+
+def _uid(name: str) -> str:
+    """A number, as clients want it; a name that this host does not know stays."""
+    try:
+        return name if name.isdigit() else str(pwd.getpwnam(name).pw_uid)
+    except KeyError:
+        return name
+
+
+def _gid(name: str) -> str:
+    try:
+        return name if name.isdigit() else str(grp.getgrnam(name).gr_gid)
+    except KeyError:
+        return name
