@@ -23,7 +23,8 @@ from functools import lru_cache
 import structlog
 
 from mas.config import Config
-from mas.errors import LimitExceeded, MailboxError, MailboxExists, MasError
+from mas.errors import LimitExceeded, MailboxError, MailboxExists, MasError, MessageTooBig, OverQuota, Rejected
+from mas.metrics import table as metrics
 from mas.storage.interface import Account, Incoming, Store
 from mas.storage.model import INBOX, Flags, MailboxName, SaveOptions
 from mas.user import User
@@ -181,6 +182,17 @@ class Delivery:
     async def _one(
         self, message: Incoming, message_id: str, envelope: Envelope, recipient: Recipient
     ) -> DeliveryResult:
+        began = time.monotonic()
+        result = await self._deliver(message, message_id, envelope, recipient)
+        metrics.DELIVERY_SECONDS[()].observe(time.monotonic() - began)
+        metrics.DELIVERIES[_outcome(result)].add()
+        if result.mailboxes:
+            metrics.DELIVERED_BYTES[()].add(message.size)
+        return result
+
+    async def _deliver(
+        self, message: Incoming, message_id: str, envelope: Envelope, recipient: Recipient
+    ) -> DeliveryResult:
         user = recipient.user
         what = f"msgid={message_id or '<>'}"
         fields = {
@@ -277,6 +289,18 @@ class Delivery:
                 await account.expire()
         except Exception as error:
             _log.warning("autoexpunge failed", user=user.name, error=str(error), kind=type(error).__name__)
+
+
+def _outcome(result: DeliveryResult) -> str:
+    """The label of ``mas_deliveries_total``."""
+    match result.error:
+        case None:
+            return "saved" if result.mailboxes else "discarded"
+        case OverQuota() | MessageTooBig():
+            return "quota"
+        case Rejected():
+            return "rejected"
+    return "failed"
 
 
 async def _keep(

@@ -186,6 +186,14 @@ class Registry:
         self._states[peer.session_id] = text
         self._later()
 
+    def counts(self) -> dict[str, int]:
+        """Sessions that have logged in, by service, of all workers; empty when the file cannot be used."""
+        try:
+            return dict(self._db.execute("SELECT service, count(*) FROM session GROUP BY service"))
+        except apsw.Error as error:
+            self._complain(error)
+            return {}
+
     async def forget(self, worker: int) -> None:
         """Worker ``worker`` is dead: so are its sessions."""
         await self._change("DELETE FROM session WHERE worker = :worker", {"worker": worker})

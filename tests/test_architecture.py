@@ -20,13 +20,22 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mas.config": ("mas.errors", "mas.quota_rules", "mas.variables", "mas.config"),
     "mas.logs": ("mas.errors", "mas.config"),
     "mas.dovecot_config": ("mas.config", "mas.variables", "mas.auth.query", "mas.dovecot_config"),
-    "mas.storage": ("mas.errors", "mas.user", "mas.config", "mas.quota_rules", "mas.variables", "mas.storage"),
+    "mas.metrics": ("mas.metrics",),
+    "mas.storage": (
+        "mas.errors",
+        "mas.metrics",
+        "mas.user",
+        "mas.config",
+        "mas.quota_rules",
+        "mas.variables",
+        "mas.storage",
+    ),
     "mas.storage.mime": ("mas.errors", "mas.storage.mime"),
     "mas.storage.model": (),
     "mas.storage.query": (),
-    "mas.auth": ("mas.errors", "mas.user", "mas.config", "mas.variables", "mas.auth"),
+    "mas.auth": ("mas.errors", "mas.metrics", "mas.user", "mas.config", "mas.variables", "mas.auth"),
     "mas.sieve": ("mas.errors", "mas.sieve"),
-    "mas.delivery": ("mas.errors", "mas.user", "mas.config", "mas.storage", "mas.auth", "mas.sieve"),
+    "mas.delivery": ("mas.errors", "mas.metrics", "mas.user", "mas.config", "mas.storage", "mas.auth", "mas.sieve"),
     "mas.services": (
         "mas.errors",
         "mas.config",
@@ -68,14 +77,17 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mas.protocols.bindings": (),
     "mas.protocols.pump": ("mas.errors", "mas.protocols.session", "mas.protocols.bindings"),
     "mas.protocols.tls": ("mas.errors", "mas.config", "mas.protocols.bindings"),
+    "mas.protocols.http": ("mas.logs", "mas.protocols.session", "mas.protocols.http"),
     "mas.protocols.listener": (
         "mas.errors",
+        "mas.metrics",
         "mas.logs",
         "mas.protocols.session",
         "mas.protocols.pump",
     ),
     "mas.protocols.imap": (
         "mas.errors",
+        "mas.metrics",
         "mas.user",
         "mas.config",
         "mas.services",
@@ -105,6 +117,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "mas.protocols.managesieve": (
         "mas.errors",
+        "mas.metrics",
         "mas.user",
         "mas.config",
         "mas.services",
@@ -117,7 +130,13 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
 }
 UNBOUND = {"mas.server", "mas.cli", "mas.__main__", "mas.demo", "mas.demo_mail"}
-SIBLINGS = ("mas.protocols.imap", "mas.protocols.lmtp", "mas.protocols.managesieve", "mas.protocols.auth_socket")
+SIBLINGS = (
+    "mas.protocols.imap",
+    "mas.protocols.lmtp",
+    "mas.protocols.managesieve",
+    "mas.protocols.auth_socket",
+    "mas.protocols.http",
+)
 
 
 def modules() -> list[tuple[str, Path]]:

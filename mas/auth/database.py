@@ -23,6 +23,7 @@ from sqlalchemy.types import NullType, String
 
 from mas.auth.query import Query, compile_query
 from mas.errors import AuthUnavailable, ConfigError
+from mas.metrics import table as metrics
 
 log = structlog.get_logger("mas.auth")
 
@@ -50,6 +51,8 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._held_until = 0.0
         self._down = False
+        self.answered = float("-inf")
+        """When it answered last (monotonic)."""
         self._left_behind: set[asyncio.Future[Any]] = set()
         self._untyped: set[str] = set()
 
@@ -83,6 +86,7 @@ class Database:
         if time.monotonic() < self._held_until:
             work.close()
             raise AuthUnavailable(f"{self}: did not answer a moment ago")
+        began = time.monotonic()
         task: asyncio.Future[Any] = asyncio.ensure_future(work)
         try:
             done, _ = await asyncio.wait({task}, timeout=self.timeout)
@@ -104,6 +108,8 @@ class Database:
             # Not only SQLAlchemyError: drivers let their own errors through while they connect, and RuntimeError from a transport that
             # was closed under them. Whatever it is, the answer is not there, and the log has its name.
             raise self._unavailable(_reason(error)) from None
+        self.answered = time.monotonic()
+        metrics.DATABASE_SECONDS[()].observe(self.answered - began)
         if self._down:
             self._down = False
             log.info("database answers again", database=str(self))
@@ -122,6 +128,7 @@ class Database:
             task.exception()
 
     def _unavailable(self, reason: str) -> AuthUnavailable:
+        metrics.DATABASE_ERRORS[()].add()
         if not self._down:
             self._down = True
             log.error("database unavailable", database=str(self), reason=reason)

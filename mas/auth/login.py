@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from mas.auth.counted import counted
 from mas.auth.interface import Attempt
 from mas.auth.passdb import Answer, SqlPassdb, Verdict, is_allowed, split_logged
 from mas.auth.sasl.steps import (
@@ -307,6 +308,10 @@ class Login:
         self, secret: bytes, judge: Callable[[], Awaitable[Answer]], password: bytes | None = None
     ) -> User:
         """Wait, judge, and make a failure known at its time. ``secret``: what a repeated failure is recognised by."""
+        with counted(self._attempt.service):
+            return await self._judged(secret, judge, password)
+
+    async def _judged(self, secret: bytes, judge: Callable[[], Awaitable[Answer]], password: bytes | None) -> User:
         accounts, attempt, names = self._accounts, self._attempt, self._names
         started = accounts.clock()
         wait = await self._wait(password)

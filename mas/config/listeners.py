@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mas.config.section import Section, written
 from mas.config.values import (
@@ -143,3 +143,17 @@ class Metrics(Section):
     """Figures for Prometheus over HTTP: ``address:port``; empty = off."""
 
     listen: str = written("", pattern=r"^$|^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$")
+    max_connections: Positive = 20
+
+    @field_validator("listen")
+    @classmethod
+    def _port(cls, value: str) -> str:
+        if value and not 1 <= int(value.rpartition(":")[2]) <= 65535:
+            raise ValueError("a port is 1 to 65535")
+        return value
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host (an IPv6 address without brackets) and port."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)

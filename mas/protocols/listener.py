@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from mas.errors import TooManyConnections
 from mas.logs import get_logger
+from mas.metrics import table as metrics
 from mas.protocols.pump import Pump, reason
 from mas.protocols.session import Channel, Connection, Peer
 
@@ -199,7 +200,13 @@ class Listener:
                 self._refused(peer, error)
                 sock.close()
                 continue
-            self._connections.start(peer, self._serve(sock, peer), self._register.ended)
+            metrics.CONNECTIONS_TOTAL[peer.service].add()
+            metrics.CONNECTIONS[peer.service].add(1)
+            self._connections.start(peer, self._serve(sock, peer), self._ended)
+
+    def _ended(self, peer: Peer) -> None:
+        metrics.CONNECTIONS[peer.service].add(-1)
+        self._register.ended(peer)
 
     def _pause(self, error: OSError) -> None:
         """Out of file descriptors or memory: others may end meanwhile; trying on at once would only burn the CPU."""
@@ -261,6 +268,7 @@ class Listener:
             else:
                 await loop.connect_accepted_socket(lambda: pump, sock)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
+            metrics.CONNECTIONS_REFUSED[peer.service, "tls"].add()
             log.info(
                 "TLS handshake failed",
                 session=peer.session_id,
@@ -273,6 +281,7 @@ class Listener:
 
     def _refused(self, peer: Peer, error: TooManyConnections) -> None:
         """One line a second is enough to know of a flood."""
+        metrics.CONNECTIONS_REFUSED[peer.service, "limit"].add()
         now = time.monotonic()
         if now - self._refusal_logged >= 1.0:
             self._refusal_logged = now

@@ -9,6 +9,7 @@ Must not know: sockets, sessions.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from pathlib import Path
 
@@ -41,6 +42,22 @@ def stamps(tls: Tls) -> tuple[Stamp, ...]:
         except OSError:
             found.append((str(path), 0, 0, 0))
     return tuple(found)
+
+
+Expiry = tuple[str, float]
+"""Path of a certificate, and when it ends, in seconds of the epoch."""
+
+
+def expiries(tls: Tls) -> tuple[Expiry, ...]:
+    """When the server's own certificates end; those that cannot be read are left out, as make_context() says why."""
+    from cryptography import x509
+
+    found: dict[str, float] = {}
+    for path in (tls.cert, *(sni.cert for sni in tls.sni)):
+        if path is not None:
+            with contextlib.suppress(OSError, ValueError):
+                found[str(path)] = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc.timestamp()
+    return tuple(found.items())
 
 
 def make_context(tls: Tls) -> ssl.SSLContext | None:

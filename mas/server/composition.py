@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from mas import logs
-from mas.auth.interface import Authenticator, CounterStore
+from mas.auth.interface import Authenticator
 from mas.auth.service import open_authenticator
 from mas.config import Config
 from mas.delivery import Delivery
@@ -16,16 +16,19 @@ from mas.filtering.filter import Filter
 from mas.filtering.imap_events import ImapEvents
 from mas.filtering.imap_rules import Rules
 from mas.filtering.memory import Memory
+from mas.metrics import table as metrics
 from mas.outgoing import transport
 from mas.outgoing.queue import Envelope, Queue
 from mas.protocols.auth_socket import session as auth_socket
 from mas.protocols.auth_socket.userdb import session as userdb_socket
+from mas.protocols.http import session as http
 from mas.protocols.imap import session as imap
 from mas.protocols.listener import Service
 from mas.protocols.lmtp.session import Lmtp
 from mas.protocols.managesieve import session as managesieve
 from mas.protocols.session import Channel, Peer
-from mas.server.worker import Composition, Job
+from mas.server.monitoring import Monitoring
+from mas.server.worker import Birth, Composition, Job
 from mas.services import Services
 from mas.sessions import Registry
 from mas.sieve.definition import Registry as Language
@@ -41,29 +44,28 @@ OUTGOING_INTERVAL = 30.0
 """Seconds between two looks for outgoing mail whose next try is due; a first try is made at once, and one look at the start."""
 EVENTS_INTERVAL = 20.0
 """Seconds between two looks for events that could not be dealt with, or that a process has left when it was killed."""
-COUNTED_SECONDS = 10 * 365 * 86400.0
-"""How long a count of the training is kept: for the life of the server."""
 AUTH_WRITE_TIMEOUT = 30.0
 """Seconds in which a client of the auth socket has to read an answer."""
 EXPIRE_INTERVAL = 6 * 3600.0
 """Seconds between two runs of autoexpunge over all users; logouts and deliveries run it for one."""
 
 
-async def compose(config: Config, registry: Registry) -> Composition:
+async def compose(config: Config, registry: Registry, birth: Birth) -> Composition:
     """Everything that this worker serves. Raises MasError."""
-    if config.metrics.listen:
-        log.warning("metrics: this version has no metrics", listen=config.metrics.listen)
     store = MaildirStore(config)
     auth = open_authenticator(config, registry)
     language = sieve_language(config)
     filtering = Filtering(config, store, auth, language)
-    training = _training(config, store, registry)
+    training = _training(config, store)
     listeners: list[Listener] = [training[0]] if training else []
     if config.imapsieve:
         listeners.append(ImapEvents(filtering.filter, Rules(config.imapsieve)))
     desk = Desk(config.state_dir / "events", listeners, lambda name: auth.lookup(name, "sieve")) if listeners else None
     services = Services(config, store, auth, registry, desk)
     lmtp = Lmtp(services, Delivery(store, config, filtering.filter.decide))
+
+    queues = {"outgoing": filtering.queue, **({"training": training[1]} if training else {})}
+    monitoring = Monitoring(birth, registry, auth, queues)
 
     async def close() -> None:
         """Deliveries first: they use the rest."""
@@ -105,6 +107,12 @@ async def compose(config: Config, registry: Registry) -> Composition:
                 lambda peer, _: userdb_socket.open_session(services, peer),
                 max_connections=config.auth.max_connections,
                 write_timeout=AUTH_WRITE_TIMEOUT,
+            ),
+            "metrics": Service(
+                "metrics",
+                http.opener(monitoring.pages),
+                max_connections=config.metrics.max_connections,
+                write_timeout=http.TIMEOUT,
             ),
             "sieve": Service(
                 "sieve",
@@ -164,18 +172,14 @@ def _language(config: Config, also: Sequence[str], more: str = "") -> Language:
         raise ConfigError([f"sieve.{key}: {error}"]) from None
 
 
-def _training(config: Config, store: MaildirStore, counters: CounterStore) -> tuple[Learner, Queue, Memory] | None:
-    """Spam training, with its queue and its memory; None when it is off.
-
-    Counts, for whoever exports them: ``training noted spam`` (a new lesson), ``training learnt spam`` (Rspamd has taken it), ``training
-    refused spam`` (given up), and the same of ham.
-    """
+def _training(config: Config, store: MaildirStore) -> tuple[Learner, Queue, Memory] | None:
+    """Spam training, with its queue and its memory; None when it is off."""
     if not config.rspamd.controller:
         return None
     post = rspamd.learner(config.rspamd.controller, config.rspamd.password.get_secret_value())
 
     async def count(what: str, kind: str) -> None:
-        await counters.add(f"training {what} {kind}", COUNTED_SECONDS)
+        metrics.TRAINING[what, kind].add()
 
     async def send(envelope: Envelope, message: bytes) -> None:
         await post(envelope, message)

@@ -33,7 +33,7 @@ BACKLOG = 1024
 class Endpoint:
     """One address to listen on. Two that are equal are the same socket, before and after a reload.
 
-    kind: ``imap``, ``imaps``, ``sieve``, ``lmtp``, ``auth``, ``userdb``: FileDescriptorName of socket activation as well.
+    kind: ``imap``, ``imaps``, ``sieve``, ``lmtp``, ``auth``, ``userdb``, ``metrics``: FileDescriptorName of socket activation as well.
     host, port: numeric address, for TCP. unix: for a UNIX socket.
     """
 
@@ -101,6 +101,8 @@ def plan(config: Config) -> list[Endpoint]:
         ]
         found += [Endpoint("lmtp", unix=unix) for unix in config.lmtp.socket]
     found += [Endpoint("userdb" if unix.type == "userdb" else "auth", unix=unix) for unix in config.auth.socket]
+    if config.metrics.listen:
+        found.append(Endpoint("metrics", *config.metrics.address))
     return list(dict.fromkeys(found))
 
 

@@ -30,6 +30,8 @@ from pathlib import Path
 from mas import logs
 from mas.config import Config
 from mas.errors import ConfigError
+from mas.metrics import cells
+from mas.metrics import table as metrics
 from mas.protocols import tls
 from mas.server import privileges, rundir, worker
 from mas.server.sockets import Opened, account, open_all, plan, take_passed
@@ -65,6 +67,7 @@ class Generation:
     failures: dict[int, int] = field(default_factory=dict)
     due: dict[int, float] = field(default_factory=dict)
     """Places to fill, and when (monotonic)."""
+    certificates: tuple[tls.Expiry, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +87,8 @@ class Worker:
     aborted: float = 0.0
     killed: bool = False
     """By us, on purpose."""
+    told: list[int] = field(default_factory=list)
+    """Dead workers whose sessions this one was asked to forget: it may die before it has."""
 
 
 class Supervisor:
@@ -126,6 +131,7 @@ class Supervisor:
             stamps = tls.stamps(config.tls)  # before the files are read: a change in between is another change
             context = tls.make_context(config.tls)
             opened = open_beside(take_passed(plan(config), passed_sockets()), config)
+            cells.share()
             gc.collect()
             gc.freeze()  # what is here now stays shared with the children
             self._begin(config, opened, context, stamps)
@@ -213,6 +219,8 @@ class Supervisor:
         places = config.workers or len(os.sched_getaffinity(0))
         now = time.monotonic()
         self._next = Generation(config, opened, context, stamps, places, now)
+        if config.metrics.listen:
+            self._next.certificates = tls.expiries(config.tls)
         self._next.due = dict.fromkeys(range(places), now)
         self._fill(now)
 
@@ -226,12 +234,14 @@ class Supervisor:
     def _fork(self, generation: Generation, place: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._numbers += 1
+        cells.claim(self._numbers)
         supervisor = os.getpid()
         pid = os.fork()
         if pid == 0:
             status = 1
             try:
                 ours.close()
+                cells.use(self._numbers)
                 setup = worker.Setup(
                     generation.config,
                     self._numbers,
@@ -240,6 +250,7 @@ class Supervisor:
                     generation.context,
                     theirs,
                     self._compose,
+                    worker.Birth(place, generation.places, int(generation.started * 1000), generation.certificates),
                 )
                 status = self._be_worker(setup, generation, supervisor)
             except BaseException as error:
@@ -312,6 +323,7 @@ class Supervisor:
                 with contextlib.suppress(KeyError, ValueError):
                     self._selector.unregister(child.control)
                 child.control.close()
+                cells.release(child.number)
                 self._died(child, os.waitstatus_to_exitcode(status))
 
     def _died(self, child: Worker, code: int) -> None:
@@ -319,9 +331,10 @@ class Supervisor:
         if code == 0 and (self._stop_at or child.retired):
             log.debug("worker ended", pid=child.pid)
             return
+        metrics.WORKER_DEATHS[()].add()
         if not child.killed:
             log.error("worker died", pid=child.pid, why=why, connections=child.connections)
-        self._dead.append(child.number)
+        self._dead += [child.number, *child.told]
         self._tell_dead()
         if self._stop_at or child.retired:
             return
@@ -342,7 +355,7 @@ class Supervisor:
                 listener.control.send(b"dead %d" % self._dead[-1])
             except OSError:
                 return
-            self._dead.pop()
+            listener.told.append(self._dead.pop())
 
     def _check_hearts(self, now: float) -> None:
         for child in self._workers.values():

@@ -21,6 +21,7 @@ import random
 import signal
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,9 @@ import uvloop
 from mas import logs
 from mas.config import Config
 from mas.errors import ConfigError, MasError
+from mas.metrics import health
+from mas.metrics import table as metrics
+from mas.protocols import tls
 from mas.protocols.listener import Connections, Listener, Service, where
 from mas.server.memory import map_large_blocks
 from mas.server.sockets import Opened
@@ -61,7 +65,18 @@ class Composition:
     jobs: Sequence[Job] = ()
 
 
-Compose = Callable[[Config, Registry], Awaitable[Composition]]
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What a worker is told of its generation: its place from 0, how many places there are, the generation's number, and when the
+    certificates end."""
+
+    place: int = 0
+    places: int = 1
+    generation: int = 0
+    certificates: Sequence[tls.Expiry] = ()
+
+
+Compose = Callable[[Config, Registry, Birth], Awaitable[Composition]]
 """Makes the composition inside a worker, on its loop. Raises MasError when the worker cannot serve."""
 
 
@@ -76,6 +91,7 @@ class Setup:
     context: ssl.SSLContext | None
     control: socket.socket
     compose: Compose
+    birth: Birth = Birth()
 
 
 def run(setup: Setup) -> int:
@@ -107,12 +123,12 @@ class _Worker:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_escaped)
         loop.add_signal_handler(signal.SIGTERM, self._stop)
-        composition = await setup.compose(setup.config, self._registry)
+        composition = await setup.compose(setup.config, self._registry, setup.birth)
         if missing := {opened.endpoint.service for opened in setup.opened} - composition.services.keys():
             # A port that accepts and never answers would be worse.
             raise ConfigError([f"this version does not serve {name}" for name in sorted(missing)])
-        listeners = [
-            Listener(
+        listeners = {
+            opened: Listener(
                 opened.sock,
                 composition.services[opened.endpoint.service],
                 self._connections,
@@ -121,8 +137,8 @@ class _Worker:
                 implicit_tls=opened.endpoint.implicit_tls,
             )
             for opened in setup.opened
-        ]
-        for listener in listeners:
+        }
+        for listener in listeners.values():
             listener.start()
         self._registry.listen_for_kicks(self._connections.kick)
         setup.control.setblocking(False)
@@ -132,13 +148,17 @@ class _Worker:
         jobs = [self._spawn(self._repeat(job)) for job in composition.jobs] if setup.first else []
 
         await self._retire.wait()
-        for listener in listeners:
-            listener.stop()
-        for opened in setup.opened:
+        # While sessions are drained there is still somebody who says so.
+        last = [opened for opened in listeners if opened.endpoint.service == "metrics" and self._drain.is_set()]
+        for opened in [opened for opened in listeners if opened not in last]:
+            listeners.pop(opened).stop()
             opened.sock.close()
         for job in jobs:
             job.cancel()
         await self._finish()
+        for opened, listener in listeners.items():
+            listener.stop()
+            opened.sock.close()
         loop.remove_reader(setup.control.fileno())
         close_timeout = setup.config.drain_timeout * (1 - SESSIONS_SHARE)
         try:
@@ -188,9 +208,13 @@ class _Worker:
             self._setup.control.send(word)
 
     async def _beat(self) -> None:
+        birth, lag = self._setup.birth, metrics.LOOP_LAG[()]
         while True:
             self._say(b"beat %d" % len(self._connections))
+            health.beat(birth.place, birth.generation)
+            due = time.monotonic() + BEAT
             await asyncio.sleep(BEAT)
+            lag.observe(max(0.0, time.monotonic() - due))
 
     # work besides sessions
 

@@ -37,6 +37,7 @@ import structlog
 
 from mas.config import Config
 from mas.errors import MailboxNotFound, MailboxNotSelectable
+from mas.metrics import table as metrics
 from mas.storage import disk, index, schema, uidlist
 from mas.storage.index import Event, MailboxRow, Transaction
 from mas.storage.location import Location
@@ -206,6 +207,7 @@ class Engine:
 
     def discard_index(self, why: str = "damaged") -> None:
         """Put the index aside as ``….damaged``. The next stay under the lock makes a new one."""
+        metrics.INDEX_REBUILDS[()].add()
         with self._writer:
             self._drop()
             self._stale = True

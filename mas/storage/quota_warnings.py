@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from mas import variables
+from mas.metrics import table as metrics
 from mas.storage.quota import Crossing
 from mas.user import User
 
@@ -79,6 +80,7 @@ class QuotaWarnings:
 
     async def _warn(self, user: User, crossing: Crossing) -> None:
         warning = crossing.warning
+        result = "failed"
         log = _log.bind(user=user.name, threshold=warning.threshold, usage=crossing.usage[0])
         async with self._running:
             try:
@@ -90,11 +92,14 @@ class QuotaWarnings:
                         return
                 else:
                     await self._deliver(user, await self._message(user, crossing))
+                result = "ok"
                 log.info("quota warning")
             except TimeoutError:
                 log.error("quota warning command took too long", command=warning.command[0], limit=self._time_limit)
             except Exception as error:
                 log.error("quota warning failed", error=str(error), kind=type(error).__name__)
+            finally:
+                metrics.QUOTA_WARNINGS[result].add()
 
     async def _run(self, words: list[str]) -> int:
         process = await asyncio.create_subprocess_exec(

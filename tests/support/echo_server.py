@@ -16,7 +16,7 @@ from mas.errors import MasError
 from mas.protocols.listener import Service
 from mas.protocols.session import Peer
 from mas.server import run
-from mas.server.worker import Composition, Job
+from mas.server.worker import Birth, Composition, Job
 from mas.sessions import Registry
 from tests.support.echo import EchoConnection, Line, opener
 
@@ -31,7 +31,7 @@ class HangingConnection(EchoConnection):
         return event
 
 
-async def compose(config: Config, registry: Registry) -> Composition:
+async def compose(config: Config, registry: Registry, _: Birth) -> Composition:
     """Echo on every socket; a job that leaves a trace."""
     if config.hostname == "broken.example.net":
         raise MasError("made to fail")

@@ -15,6 +15,7 @@ from typing import Any
 from mas import logs
 from mas.config import Config
 from mas.errors import MasError, StorageUnavailable
+from mas.metrics import table as metrics
 from mas.protocols.imap.commands import Append, Authenticate, Command, Idle
 from mas.protocols.imap.connection import ImapConnection
 from mas.protocols.imap.events import BadCommand, Closed, Continuation, Event, ImapLimits
@@ -29,6 +30,10 @@ log = logs.get_logger("imap")
 
 _CONTINUED = (Append, Authenticate, Idle)
 """Commands with input of their own: after a bug in one of them nobody knows what the next octets are."""
+
+
+_SECONDS = {kind: metrics.IMAP_COMMAND_SECONDS[kind.__name__.upper()] for kind in HANDLERS if kind is not Idle}
+_REPLIES = {condition: metrics.IMAP_REPLIES[condition.decode()] for condition in (b"OK", b"NO", b"BAD")}
 
 
 def limits(config: Config) -> ImapLimits:
@@ -92,7 +97,10 @@ async def _converse(session: Session) -> str:
                 if before_login > limits.max_commands_before_login:
                     session.bye(b"Too many commands before login (imap.max_commands_before_login).")
                     return "too many commands before login"
+            began = time.monotonic()
             await _execute(session, event)
+            if (seconds := _SECONDS.get(type(event))) is not None:
+                seconds.observe(time.monotonic() - began)
             if session.farewell:
                 session.bye(session.farewell)
             if session.ended:
@@ -146,6 +154,7 @@ async def _execute(session: Session, command: Command) -> None:
 
 
 def _tag(session: Session, tag: bytes, done: Done) -> None:
+    _REPLIES[done.condition].add()
     if done.code is None:
         session.channel.write(b"%s %s %s\r\n" % (tag, done.condition, done.text))
     else:

@@ -26,6 +26,7 @@ from mas.errors import (
     TooManyConnections,
     UserDisabled,
 )
+from mas.metrics import table as metrics
 from mas.protocols.managesieve import responses
 from mas.protocols.managesieve.connection import (
     Atom,
@@ -196,12 +197,15 @@ class _Session:
             self.write(responses.no(f"Unknown command {command.name[:32]}."))
             self.bad()
             return
+        began = time.monotonic()
         try:
             await handler(command)
         except _Refused as refused:
             self.write(responses.no(refused.text, refused.code))
         except MasError as error:
             self.write(self.refusal(error))
+        finally:
+            metrics.SIEVE_COMMAND_SECONDS[command.name].observe(time.monotonic() - began)
 
     def bad(self) -> None:
         self.bad_commands += 1
