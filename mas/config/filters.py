@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from mas.config.section import Section, written
 from mas.config.values import Count, Duration, FilePath, Size, Template, one_of
 
+FieldName = Annotated[str, Field(pattern=r"^[!-9;-~]+$")]
 ENVELOPE_SENDERS = ("sender", "recipient", "orig_recipient", "user_email", "postmaster")
 
 
@@ -21,6 +22,8 @@ class Sieve(Section):
     global_dir: Template = "/var/lib/mas/sieve/"
     before: tuple[Template, ...] = ()
     after: tuple[Template, ...] = ()
+    discard: Template = ""
+    user_log: Template = "~/.dovecot.sieve.log"
     extensions: str = ""
     global_extensions: str = ""
     implicit_extensions: str = ""
@@ -47,6 +50,12 @@ class Sieve(Section):
     variables_max_count: Count = 255
     variables_max_size: Size = written("4K")
     editheader_max_size: Size = written("2K")
+    editheader_protected: tuple[FieldName, ...] = ()
+    editheader_forbid_add: tuple[FieldName, ...] = ()
+    editheader_forbid_delete: tuple[FieldName, ...] = ()
+    notify_mailto_envelope_from: str = ""
+    report_from: str = "postmaster"
+    imapsieve_expunge_discarded: bool = False
     spamtest_status_header: str = ""
     spamtest_status_type: Annotated[str, one_of("score", "strlen", "text")] = "score"
     spamtest_max_value: float = written(0.0, ge=0)
@@ -64,9 +73,11 @@ class Sieve(Section):
     filter_bin_dir: str = ""
     execute_bin_dir: str = ""
 
-    @field_validator("redirect_envelope_from")
+    @field_validator("redirect_envelope_from", "notify_mailto_envelope_from", "report_from")
     @classmethod
-    def _envelope_from(cls, value: str) -> str:
+    def _envelope_from(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "notify_mailto_envelope_from":
+            return value
         if value not in ENVELOPE_SENDERS and not (value.startswith("<") and value.endswith(">") and "@" in value):
             raise ValueError(f'one of {", ".join(ENVELOPE_SENDERS)}, or an address as "<robot@example.net>"')
         return value

@@ -66,11 +66,26 @@ def _extprograms(conversion: Conversion, block: Block, setting: Setting) -> None
         conversion.left(block, setting, f"MAS has no {', '.join(others)}")
 
 
-def _global_extensions(conversion: Conversion, block: Block, setting: Setting) -> None:
-    """What administrators' scripts may do beyond users': programs are allowed there by their directory alone."""
-    allowed = {f"+vnd.dovecot.{name}" for name in ("pipe", "filter", "execute", "environment", "debug")}
-    if others := [word for word in words(setting.value) if word not in allowed]:
-        conversion.left(block, setting, f"of it {' '.join(others)}: MAS has one list, sieve.extensions")
+def _more_extensions(key: str) -> Handler:
+    """A list of extensions to add; MAS has no list that takes away here."""
+
+    def handler(conversion: Conversion, block: Block, setting: Setting) -> None:
+        added = [word for word in words(setting.value) if not word.startswith("-")]
+        if others := [word for word in words(setting.value) if word.startswith("-")]:
+            conversion.left(block, setting, f"of it {' '.join(others)}: sieve.{key} only adds")
+        if added:
+            conversion.put(f"sieve.{key}", " ".join(added))
+
+    return handler
+
+
+def _fields(key: str) -> Handler:
+    """Names of header fields, as a list."""
+
+    def handler(conversion: Conversion, _: Block, setting: Setting) -> None:
+        conversion.put(f"sieve.{key}", tuple(words(setting.value)))
+
+    return handler
 
 
 def _max_redirects(conversion: Conversion, _: Block, setting: Setting) -> None:
@@ -101,10 +116,10 @@ TABLE: Mapping[str, Handler] = {
     "sieve_default_name": leave("MAS's default script has no name: users see only their own"),
     "sieve_global": _put("global_dir", _path),
     "sieve_global_dir": _put("global_dir", _path),
-    "sieve_discard": leave("MAS runs no script for what is discarded"),
+    "sieve_discard": _put("discard", _path),
     "sieve_extensions": _put("extensions", str),
-    "sieve_global_extensions": _global_extensions,
-    "sieve_implicit_extensions": leave("scripts name what they use, in MAS always"),
+    "sieve_global_extensions": _more_extensions("global_extensions"),
+    "sieve_implicit_extensions": _more_extensions("implicit_extensions"),
     "sieve_plugins": _extprograms,
     "sieve_enabled": same("yes", "true", "1", why="MAS has no switch for one user; take the script's link away"),
     "sieve_max_script_size": _put("max_script_size", size),
@@ -115,7 +130,7 @@ TABLE: Mapping[str, Handler] = {
     "sieve_quota_max_scripts": _put("max_scripts", number),
     "sieve_quota_max_storage": _put("max_storage", size),
     "sieve_user_email": _put("user_email", lambda value: template(value.strip("<>"))),
-    "sieve_user_log": same("", "~/.dovecot.sieve.log", why="MAS tells users in ~/.dovecot.sieve.log"),
+    "sieve_user_log": _put("user_log", template),
     "sieve_redirect_envelope_from": _put("redirect_envelope_from", str),
     "sieve_redirect_duplicate_period": _put("redirect_duplicate_period", duration),
     **dict.fromkeys(("sieve_trace_dir", "sieve_trace_level", "sieve_trace_debug", "sieve_trace_addresses"), leave(_TRACE)),
@@ -129,11 +144,11 @@ TABLE: Mapping[str, Handler] = {
     "sieve_vacation_default_subject": _put("vacation_default_subject", literal),
     "sieve_vacation_default_subject_template": leave("MAS takes the subject of the mail after a fixed word"),
     "sieve_vacation_max_subject_codepoints": leave(_FIXED),
-    "sieve_notify_mailto_envelope_from": leave("MAS sends notifications from the recipient"),
-    "sieve_report_from": leave("MAS sends reports from the postmaster"),
-    "sieve_editheader_protected": leave("MAS protects Received and Auto-Submitted"),
-    "sieve_editheader_forbid_add": leave("MAS protects Received and Auto-Submitted"),
-    "sieve_editheader_forbid_delete": leave("MAS protects Received and Auto-Submitted"),
+    "sieve_notify_mailto_envelope_from": _put("notify_mailto_envelope_from", str),
+    "sieve_report_from": _put("report_from", str),
+    "sieve_editheader_protected": _fields("editheader_protected"),
+    "sieve_editheader_forbid_add": _fields("editheader_forbid_add"),
+    "sieve_editheader_forbid_delete": _fields("editheader_forbid_delete"),
     "sieve_editheader_max_header_size": _put("editheader_max_size", size),
     "sieve_duplicate_default_period": _put("duplicate_default_period", duration),
     "sieve_duplicate_max_period": _put("duplicate_max_period", duration),
@@ -148,7 +163,7 @@ TABLE: Mapping[str, Handler] = {
     **{f"sieve_{kind}_input_eol": same("crlf", "", why="programs get CRLF in MAS") for kind in ("pipe", "filter", "execute")},
     **_VERDICTS,
     "imapsieve_url": leave("MAS has no IMAPSIEVE=: only the administrator's scripts run"),
-    "imapsieve_expunge_discarded": same("no", "", why="MAS marks what is discarded \\Deleted"),
+    "imapsieve_expunge_discarded": _put("imapsieve_expunge_discarded", boolean),
 }  # fmt: skip
 
 

@@ -71,16 +71,24 @@ class Consequences:
             block = self.answers.block()
             whole = edited(block, action.edits) + whole[len(block) :]
         message_id = original.first("message-id")
-        await self._send("redirect", self.envelope_from(), [action.address], head + whole, message_id)
+        await self._send(
+            "redirect",
+            self.envelope_from(self.owner.settings.redirect_envelope_from),
+            [action.address],
+            head + whole,
+            message_id,
+        )
         if message_id:
             key = f"redirect\0{action.address.lower()}\0{message_id}"
             await self._remember(key, self.owner.settings.redirect_duplicate_period)
 
-    def envelope_from(self) -> str:
-        """MAIL FROM of redirected mail. A null sender stays null, or bounces would bounce [RFC5321 6.1]."""
-        transaction, chosen = self.transaction, self.owner.settings.redirect_envelope_from
-        if not transaction.sender:
-            return ""
+    def envelope_from(self, chosen: str) -> str:
+        """MAIL FROM of mail that a message causes. A null sender stays null, or bounces would bounce [RFC5321 6.1]."""
+        return self._address_of(chosen) if self.transaction.sender else ""
+
+    def _address_of(self, chosen: str) -> str:
+        """The address that a setting has chosen; empty for an empty one."""
+        transaction = self.transaction
         match chosen:
             case "sender":
                 return transaction.sender
@@ -124,7 +132,8 @@ class Consequences:
             message_id=message_id,
             now=time.time(),
         )
-        await self._send("notify", "", recipients, note, message_id)
+        sender = self.envelope_from(self.owner.settings.notify_mailto_envelope_from)
+        await self._send("notify", sender, recipients, note, message_id)
         await self._file_copy(action.fcc, note)
 
     async def _report(self, action: Report) -> None:
@@ -136,7 +145,7 @@ class Consequences:
             text=action.text,
             address=action.address,
             headers_only=action.headers_only,
-            sender=self.owner.postmaster(self.account.user),
+            sender=self._address_of(self.owner.settings.report_from) or self.owner.postmaster(self.account.user),
             message_id=message_id,
             now=time.time(),
         )

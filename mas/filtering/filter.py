@@ -30,7 +30,7 @@ from mas.filtering.view import HeaderView
 from mas.outgoing.compose import Original
 from mas.outgoing.queue import Envelope as OutgoingEnvelope
 from mas.outgoing.queue import Queue
-from mas.sieve.actions import FileCopy, FileInto, HeaderEdit, Keep, Redirect, Reject
+from mas.sieve.actions import FileCopy, FileInto, HeaderEdit, Keep, Pipe, Redirect, Reject
 from mas.sieve.definition import Registry
 from mas.sieve.interpreter import Result, Run
 from mas.sieve.limits import Limits
@@ -81,6 +81,8 @@ class Filter:
             max_variables=config.sieve.variables_max_count,
             max_variable_size=config.sieve.variables_max_size,
             max_header_size=config.sieve.editheader_max_size,
+            fields_not_added=_names(config.sieve.editheader_protected, config.sieve.editheader_forbid_add),
+            fields_not_deleted=_names(config.sieve.editheader_protected, config.sieve.editheader_forbid_delete),
         )
         self.scripts = Scripts(config, registry, self.registry, self.limits)
         self.mime_limits = MimeLimits()
@@ -124,11 +126,54 @@ class Filter:
             await self._tell_failed(user, step, envelope)
         if step.replaced is None:
             answers.filtered = None
+        if self.settings.discard and _discards(step):
+            step = await self._instead(step, answers.filtered or view, answers, transaction, user, envelope)
         original = original_of(view, transaction)
         after = Consequences(self, original, answers, account, transaction, self.email(user), envelope.session)
         return await self._decision(step, view, after, default)
 
-    def _run(self, view: HeaderView, transaction: Transaction, user: User, clock: Callable[[], float]) -> Run:
+    async def _instead(
+        self,
+        first: Result,
+        view: HeaderView,
+        answers: Answers,
+        transaction: Transaction,
+        user: User,
+        envelope: Envelope,
+    ) -> Result:
+        """What the discard script decides; what else the others decided (vacation, notify) stays."""
+
+        def begin() -> tuple[list[Broken], Steps | None, Question | Result | None]:
+            found, broken = self.scripts.named([self.settings.discard], user)
+            if not found:
+                return broken, None, None
+            steps = Steps(lambda clock: self._run(view, transaction, user, clock, implicit_keep=False).scripts(found))
+            return broken, steps, steps.send(None)
+
+        broken, steps, step = await asyncio.to_thread(begin)
+        for script in broken:
+            await self._tell_broken(user, script, envelope)
+        if steps is None or step is None:
+            return first
+        while not isinstance(step, Result):
+            step = await asyncio.to_thread(steps.send, await answers.answer(step))
+        if step.error:
+            await self._tell_failed(user, step, envelope)
+        step.actions[:0] = first.actions
+        step.to_record[:0] = first.to_record
+        if step.replaced is None:
+            step.replaced = first.replaced
+        return step
+
+    def _run(
+        self,
+        view: HeaderView,
+        transaction: Transaction,
+        user: User,
+        clock: Callable[[], float],
+        *,
+        implicit_keep: bool = True,
+    ) -> Run:
         return Run(
             self.registry,
             view,
@@ -138,6 +183,7 @@ class Filter:
             cpu_clock=clock,
             now=time.time(),
             zone_minutes=zone_minutes(),
+            implicit_keep=implicit_keep,
         )
 
     def email(self, user: User) -> str:
@@ -284,7 +330,7 @@ class Filter:
             session=envelope.session,
         )
         if script.personal:
-            await asyncio.to_thread(user_log.write, user.home, script.name, script.problems)
+            await self._tell_user(user, script.name, script.problems)
 
     async def _tell_failed(self, user: User, result: Result, envelope: Envelope) -> None:
         if result.bug is not None:
@@ -296,7 +342,24 @@ class Filter:
             problem=str(result.error),
             session=envelope.session,
         )
-        await asyncio.to_thread(user_log.write, user.home, result.error_script, [str(result.error)])
+        await self._tell_user(user, result.error_script, [str(result.error)])
+
+    async def _tell_user(self, user: User, script: str, problems: Sequence[str]) -> None:
+        if self.settings.user_log:
+            path = self.scripts.path(self.settings.user_log, user)
+            await asyncio.to_thread(user_log.write, path, script, problems)
+
+
+def _names(*lists: Sequence[str]) -> frozenset[str]:
+    """Names of header fields; Subject cannot be among them [RFC5293 6]."""
+    return frozenset(name.lower() for names in lists for name in names) - {"subject"}
+
+
+def _discards(result: Result) -> bool:
+    """Whether the message would be nowhere."""
+    return not result.keep and not any(
+        isinstance(action, FileInto | Redirect | Reject | Pipe) for action in result.actions
+    )
 
 
 def _redirect_key(action: Redirect, view: HeaderView) -> str:

@@ -174,7 +174,8 @@ class ImapEvents:
         for record in result.to_record:
             await asyncio.to_thread(owner.memory.record, user.name, record.key, record.seconds)
         if not keep:
-            await _store(after.account, selection, message, StoreOp.ADD, Flags(DELETED))
+            expunge = not result.actions and owner.settings.imapsieve_expunge_discarded
+            await _store(after.account, selection, message, StoreOp.ADD, Flags(DELETED), expunge=expunge)
         elif result.keep and result.keep_flags is not None:
             now, before = flags_of(result.keep_flags), flags_of(message.flags)
             for op, more, less in ((StoreOp.ADD, now, before), (StoreOp.REMOVE, before, now)):
@@ -244,9 +245,13 @@ async def _message(selection: Selection, uid: int) -> _Message | None:
     return _Message(selection, uid, HeaderView(block, size), flag_names(flags, snapshot.keywords), date)
 
 
-async def _store(account: Account, selection: Selection, message: _Message, op: StoreOp, flags: Flags) -> None:
+async def _store(
+    account: Account, selection: Selection, message: _Message, op: StoreOp, flags: Flags, *, expunge: bool = False
+) -> None:
     writable = await account.select(selection.name)
     try:
         await writable.store([message.uid], op, flags)
+        if expunge:
+            await writable.expunge([message.uid])
     finally:
         await writable.close()

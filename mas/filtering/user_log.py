@@ -1,4 +1,4 @@
-"""``~/.dovecot.sieve.log``: where a user finds why a script failed. Blocks: call it in a thread."""
+"""``sieve.user_log``: where a user finds why a script failed. Blocks: call it in a thread."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-NAME = ".dovecot.sieve.log"
 _SIZE = 10_000
 
 
-def write(home: Path, script: str, problems: Sequence[str]) -> None:
-    """Append a line for each problem; a long log becomes ``.0``. A home that takes no file is no reason to refuse mail."""
-    path = home / NAME
+def write(path: Path, script: str, problems: Sequence[str]) -> None:
+    """Append a line for each problem; a long log becomes ``.0``. A place that takes no file is no reason to refuse mail."""
     stamp = time.strftime("%Y-%m-%d %H:%M:%S %z")
     with contextlib.suppress(OSError):
         if path.exists() and path.stat().st_size > _SIZE:

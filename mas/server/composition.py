@@ -163,7 +163,8 @@ def _language(config: Config, also: Sequence[str], more: str = "") -> Language:
     try:
         registry_of(settings.extensions, known=known)
         key = "global_extensions"
-        also = [*also, *(word.removeprefix("+") for word in more.split())]
+        # Dovecot's recipes name the programs' extensions whether or not there are programs.
+        also = [*also, *(word for word in more.replace("+", " ").split() if word not in missing)]
         registry_of(settings.extensions, known=known, also=also)
         key = "implicit_extensions"
         implicit = [word.removeprefix("+") for word in settings.implicit_extensions.split()]

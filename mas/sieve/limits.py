@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Limits:
     """max_commands: commands and tests of one script.
 
-    max_actions: 0 = none; max_redirects: 0 = redirect is refused; cpu_seconds: 0 = none.
+    max_actions: 0 = none; max_redirects: 0 = redirect is refused; cpu_seconds: 0 = none. fields_not_added, fields_not_deleted:
+    names of header fields, in lower case, that editheader leaves alone.
     """
 
     max_script_size: int = 1 << 20
@@ -28,6 +29,8 @@ class Limits:
     max_includes: int = 255
     max_foreverypart_depth: int = 4
     max_header_size: int = 2048
+    fields_not_added: frozenset[str] = frozenset()
+    fields_not_deleted: frozenset[str] = frozenset()
     duplicate_default_seconds: int = 12 * 3600
     duplicate_max_seconds: int = 2 * 86400
     vacation_min_seconds: int = 86400

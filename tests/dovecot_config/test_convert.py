@@ -129,6 +129,13 @@ def plain(value: Any) -> Any:
         ("plugin {\n sieve_vacation_use_original_recipient = yes\n}", "sieve.vacation_use_original_recipient", None),
         ("plugin {\n sieve_redirect_envelope_from = \"<robot@example.net>\"\n}", "sieve.redirect_envelope_from", "<robot@example.net>"),
         ("plugin {\n sieve_quota_max_storage = 50M\n}", "sieve.max_storage", "50M"),
+        ("plugin {\n sieve_discard = file:/srv/d.sieve\n}", "sieve.discard", "/srv/d.sieve"),
+        ("plugin {\n sieve_user_log = ~/sieve.log\n}", "sieve.user_log", "~/sieve.log"),
+        ("plugin {\n sieve_global_extensions = +vnd.dovecot.pipe +date\n}", "sieve.global_extensions", "+vnd.dovecot.pipe +date"),
+        ("plugin {\n sieve_implicit_extensions = +imap4flags\n}", "sieve.implicit_extensions", "+imap4flags"),
+        ("plugin {\n sieve_editheader_protected = X-A X-B\n}", "sieve.editheader_protected", ["X-A", "X-B"]),
+        ("plugin {\n sieve_notify_mailto_envelope_from = recipient\n}", "sieve.notify_mailto_envelope_from", "recipient"),
+        ("plugin {\n imapsieve_expunge_discarded = yes\n}", "sieve.imapsieve_expunge_discarded", True),
     ],
 )  # fmt: skip
 def test_one_setting(text: str, key: str, expected: Any) -> None:

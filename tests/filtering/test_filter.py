@@ -17,7 +17,7 @@ from mas.filtering.filter import Filter
 from mas.filtering.memory import Memory
 from mas.outgoing.queue import Envelope as Outgoing
 from mas.outgoing.queue import NotNow, Queue
-from mas.sieve.extensions import OPTIONAL, default_registry
+from mas.sieve.extensions import OPTIONAL, default_registry, registry_of
 from mas.storage.model import MailboxName
 from tests.protocols.lmtp.talk import config
 from tests.support.memory_store import MemoryStore, user
@@ -36,7 +36,7 @@ class Host:
 
     def __init__(self, tmp_path: Path, **sieve: Any) -> None:
         self.home = tmp_path / "home"
-        self.home.mkdir()
+        self.home.mkdir(parents=True)
         self.user = dataclasses.replace(user("kim@example.net"), home=self.home)
         self.store = MemoryStore()
         self.sent: list[tuple[Outgoing, bytes]] = []
@@ -330,3 +330,88 @@ async def test_the_shipped_script_for_marked_mail(tmp_path: Path, field: bytes, 
     host = Host(tmp_path, before=(str(shipped),))
     host.script('require ["fileinto", "mailbox"]; if header :is "X-Spam" "Yes" { fileinto :create "Never"; }')
     assert (await host.deliver(field + b"\r\n" + MAIL)).mailboxes == [mailbox]
+
+
+@pytest.mark.parametrize(
+    ("script", "instead", "expected"),
+    [
+        ("discard;", 'require ["fileinto", "mailbox"]; fileinto :create "Spam";', ["Spam"]),
+        ("discard;", "", []),
+        ("discard;", "keep;", ["INBOX"]),
+        ("discard;", 'require "ihave"; error "x";', ["INBOX"]),
+        ("discard;", "nonsense", []),
+        ("discard; keep;", 'require ["fileinto", "mailbox"]; fileinto :create "Spam";', ["INBOX"]),
+        ('redirect "lee@example.com";', "keep;", []),
+        ('require "vacation"; vacation "away"; discard;', "keep;", ["INBOX"]),
+    ],
+)
+async def test_the_discard_script(tmp_path: Path, script: str, instead: str, expected: list[str]) -> None:
+    (tmp_path / "discard.sieve").write_text(instead)
+    host = Host(tmp_path, discard=str(tmp_path / "discard.sieve"))
+    host.script(script)
+    assert (await host.deliver()).mailboxes == expected
+    assert len(host.sent) == ("redirect" in script or "vacation" in script)
+
+
+async def test_fields_that_scripts_may_not_touch(tmp_path: Path) -> None:
+    host = Host(
+        tmp_path,
+        editheader_protected=("X-Both", "Subject"),
+        editheader_forbid_add=("X-Add",),
+        editheader_forbid_delete=("X-Delete",),
+    )
+    host.script(
+        'require "editheader"; addheader "x-both" "1"; addheader "X-Add" "2"; addheader "X-Delete" "3"; deleteheader "X-Delete";'
+        'deleteheader "to"; deleteheader "Subject"; deleteheader "X-Both";'
+    )
+    await host.deliver(b"X-Both: was\r\n" + MAIL)
+    ((_, message),) = host.store.account(host.user).mailboxes[MailboxName("INBOX")].messages.items()
+    names = [line.partition(b":")[0] for line in message.octets.partition(b"\r\n\r\n")[0].splitlines()]
+    assert names == [b"X-Delete", b"X-Both", b"From", b"Message-ID"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sender"), [("", ""), ("recipient", "kim@example.net"), ("<r@example.net>", "r@example.net")]
+)
+async def test_sender_of_notifications(tmp_path: Path, chosen: str, sender: str) -> None:
+    host = Host(tmp_path, notify_mailto_envelope_from=chosen)
+    host.script('require "enotify"; notify "mailto:lee@example.com";')
+    await host.deliver()
+    assert [envelope.sender for envelope, _ in host.sent] == [sender]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sender"), [("postmaster", "postmaster@example.net"), ("recipient", "kim@example.net")]
+)
+async def test_sender_of_reports(tmp_path: Path, chosen: str, sender: str) -> None:
+    host = Host(tmp_path, report_from=chosen)
+    host.script('require "vnd.dovecot.report"; report "abuse" "spam" "abuse@example.org";')
+    await host.deliver()
+    ((_, message),) = host.sent
+    assert f"From: {sender}".encode() in message
+
+
+async def test_where_users_are_told(tmp_path: Path) -> None:
+    host = Host(tmp_path, user_log="~/log")
+    host.script("keep")
+    await host.deliver()
+    assert "line 1" in (host.home / "log").read_text()
+    host = Host(tmp_path / "second", user_log="")
+    host.script("keep")
+    await host.deliver()
+    assert [path.name for path in host.home.iterdir()] == [".dovecot.sieve"]
+
+
+async def test_administrators_have_a_language_of_their_own(tmp_path: Path) -> None:
+    host = Host(tmp_path, before=(str(tmp_path / "before.sieve"),))
+    users, all_of_it = registry_of("", implicit=("fileinto",)), registry_of("", also=("editheader",))
+    owner = Filter(cast(Any, host.store), host.filter.config, users, host.queue, host.memory, all_of_it)
+    host.delivery = Delivery(cast(Any, host.store), host.filter.config, owner.decide)
+    (tmp_path / "before.sieve").write_text('require "editheader"; addheader "X-Before" "1";')
+    host.script('require ["ihave", "mailbox"]; if ihave "editheader" { discard; } fileinto :create "Implicit";')
+    assert (await host.deliver()).mailboxes == ["Implicit"]
+    ((_, message),) = host.store.account(host.user).mailboxes[MailboxName("Implicit")].messages.items()
+    assert message.octets.startswith(b"X-Before: 1\r\n")
+    host.script('require "editheader"; discard;')
+    os.utime(host.home / ".dovecot.sieve", (1, 1))
+    assert (await host.deliver()).mailboxes == ["INBOX"]

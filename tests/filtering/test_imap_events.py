@@ -32,14 +32,14 @@ ALL = (
 class Host:
     """One user, one script before and one after, at events in Work."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, **sieve: Any) -> None:
         self.tmp_path = tmp_path
         self.user = dataclasses.replace(user("kim@example.net"), home=tmp_path)
         self.store = MemoryStore()
         self.sent: list[tuple[Outgoing, bytes]] = []
         self.memory = Memory(tmp_path / "sieve.db")
         self.queue = Queue(tmp_path / "outgoing", self._send, self._given_up)
-        settings = config(sieve={"default": "", "pipe_bin_dir": str(tmp_path), "program_timeout": "60s"})
+        settings = config(sieve={"default": "", "pipe_bin_dir": str(tmp_path), "program_timeout": "60s", **sieve})
         registry = default_registry(add=OPTIONAL)
         owner = Filter(cast(Any, self.store), settings, registry, self.queue, self.memory)
         rules = [ImapSieve(before=tmp_path / "before", after=tmp_path / "after", copy_source_after=tmp_path / "source")]
@@ -228,3 +228,10 @@ async def test_a_queue_that_cannot_be_written_is_tried_again(host: Host) -> None
     with pytest.raises(StorageUnavailable):
         await host.run('redirect "lee@example.com";')
     assert flags(host)["Work"] == [""]
+
+
+async def test_what_is_discarded_may_be_expunged(tmp_path: Path) -> None:
+    host = Host(tmp_path, imapsieve_expunge_discarded=True)
+    await host.run("discard;")
+    await host.run('fileinto :create "A";')
+    assert flags(host) == {"INBOX": ["", ""], "Work": ["D"], "A": [""]}

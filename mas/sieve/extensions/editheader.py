@@ -71,6 +71,9 @@ def run_addheader(run: Run, call: Call) -> None:
         raise RunError(f"addheader: {name!r} is not a header field name", call.line)
     if len(name) + len(value) > run.limits.max_header_size:
         raise RunError(f"addheader: the field is longer than {run.limits.max_header_size} characters", call.line)
+    if name.lower() in run.limits.fields_not_added:
+        run.note(f"addheader {name}: a protected field")
+        return
     value = " ".join(value.split())
     last = "last" in call.tags
     _edited(run).add(name, value, last)
@@ -80,7 +83,7 @@ def run_addheader(run: Run, call: Call) -> None:
 def run_deleteheader(run: Run, call: Call) -> Asking:
     """deleteheader [RFC5293 5]; protected fields stay, without an error [RFC5293 6]."""
     name = run.argument(call, "field-name").lower()
-    if name in PROTECTED:
+    if name in PROTECTED or name in run.limits.fields_not_deleted:
         run.note(f"deleteheader {name}: a protected field")
         return
     message = _edited(run)
