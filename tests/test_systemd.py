@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -32,6 +33,25 @@ def test_systemd_accepts_them(unit: str, tmp_path: Path) -> None:
     )
     said = [line for line in done.stderr.splitlines() if str(tmp_path) in line or unit in line]
     assert (done.returncode, said) == (0, [])
+
+
+def test_mistakes_in_the_configuration_fail_a_reload_and_end_a_start() -> None:
+    """systemd looks at the exit status of the main process alone: a failed ExecStartPre= would be tried for ever."""
+    text = (UNITS / "mas.service").read_text()
+    program = "/opt/mas/.venv/bin/mas"
+    assert re.findall(r"^Exec\w+=.*", text, re.MULTILINE) == [
+        f"ExecStart={program}",
+        f"ExecReload={program} config --check",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+    ]
+    assert f"\nRestartPreventExitStatus={os.EX_CONFIG}\n" in text
+
+
+def test_a_mariadb_that_comes_back_brings_mas_back() -> None:
+    """BindsTo= alone stops MAS when MariaDB crashes, and leaves it stopped when systemd has restarted MariaDB."""
+    text = (UNITS / "mas.service.d" / "mariadb.conf").read_text()
+    settings = [line for line in text.splitlines() if line and not line.startswith(("#", "["))]
+    assert settings == ["After=mariadb.service", "BindsTo=mariadb.service", "WantedBy=mariadb.service"]
 
 
 def test_the_socket_units_ports_are_the_configurations() -> None:

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from mas.config.accounts import Auth, Passdb, Userdb
 from mas.config.filters import ImapSieve, Rspamd, Sieve
@@ -38,6 +38,9 @@ class Config(Section):
     listen: tuple[ListenAddress, ...] = written(("*", "::"), min_length=1)
     workers: Count = 0
     drain_timeout: Duration = written("30s")
+    close_timeout: Duration = written("10s")
+    kick_timeout: Duration = written("10s")
+    hang_timeout: Annotated[Duration, Field(ge=3)] = written("30s")
     state_dir: FilePath = written("/var/lib/mas")
     run_dir: FilePath = written("/run/mas")
     log: Log = Log()

@@ -40,6 +40,8 @@ class Tls(Section):
     prefer_server_ciphers: bool = True
     dh_params: str = ""
     client_ca: str = ""
+    handshake_timeout: Duration = written("30s")
+    ticket_key_lifetime: Duration = written("7d")
     sni: tuple[Sni, ...] = ()
 
 

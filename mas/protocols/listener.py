@@ -33,12 +33,8 @@ Session = Callable[[Channel[Any]], Awaitable[None]]
 
 ACCEPTS = 8
 """Connections taken in one turn, so that a burst is shared among the workers."""
-KICK_GRACE = 10.0
-"""Seconds that a kicked session has for its goodbye."""
-LINGER = 10.0
-"""Seconds that a peer has to take the last octets, and to answer the end of TLS."""
-LINGER_DRAINING = 2.0
-"""The same while the server stops."""
+CLOSE_DRAINING = 2.0
+"""Seconds at most that a peer has to take the last octets while the server stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +44,8 @@ class Service:
     name: ``imap``, ``sieve``, ``lmtp``, ``auth``; in the log and in Peer.service.
     open: makes the pure connection and the session for one peer; the flag says whether TLS is there from the start.
     max_connections: of this service in one worker. max_login_connections, …_per_ip: of those, not logged in yet (0 = no limit).
+    handshake_timeout: seconds for TLS. write_timeout: for a peer that takes nothing. close_timeout: for one that has to take the last
+    octets, and answer the end of TLS.
     """
 
     name: str
@@ -57,6 +55,7 @@ class Service:
     max_login_connections_per_ip: int = 0
     handshake_timeout: float = 30.0
     write_timeout: float = 300.0
+    close_timeout: float = 10.0
 
 
 class Register(Protocol):
@@ -72,9 +71,10 @@ class Register(Protocol):
 
 
 class Connections:
-    """The live connections of this process, by session id."""
+    """The live connections of this process, by session id. ``kick_timeout``: seconds that a kicked session has for its goodbye."""
 
-    def __init__(self) -> None:
+    def __init__(self, kick_timeout: float = 10.0) -> None:
+        self._kick_timeout = kick_timeout
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pumps: dict[str, Pump[Any]] = {}
         self._empty = asyncio.Event()
@@ -113,7 +113,7 @@ class Connections:
         if task is None:
             return False
         self._tell(session_id)
-        asyncio.get_running_loop().call_later(KICK_GRACE, task.cancel)
+        asyncio.get_running_loop().call_later(self._kick_timeout, task.cancel)
         return True
 
     def drain(self) -> None:
@@ -237,13 +237,14 @@ class Listener:
                 session=peer.session_id,
                 service=peer.service,
                 error=f"{type(error).__name__}: {error}",
-                at=where(error),
+                exc_info=error,
             )
         finally:
             if pump is None:
                 sock.close()
         if pump is not None:
-            await pump.close(LINGER_DRAINING if pump.draining else LINGER)
+            timeout = self._service.close_timeout
+            await pump.close(min(timeout, CLOSE_DRAINING) if pump.draining else timeout)
 
     async def _connect(self, sock: socket.socket, peer: Peer, connection: Connection[Any]) -> Pump[Any] | None:
         """The pump over ``sock``, after the handshake when TLS comes first; None when that failed."""

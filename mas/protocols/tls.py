@@ -4,6 +4,9 @@ Made once, by the supervisor, before it forks: so all workers share the ticket k
 worker ever needs to read a private key. Changed files are noticed by their stamps; then the supervisor makes new contexts and, only if
 that succeeds, new workers.
 
+Ticket keys live in a context, and OpenSSL never changes them. A resumed TLS 1.2 session has no key exchange of its own, so its secrecy is
+that of the ticket key: the supervisor makes new contexts when these are older than ``tls.ticket_key_lifetime``  [RFC9325 3.4].
+
 Must not know: sockets, sessions.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -82,10 +83,13 @@ async def compose(config: Config, registry: Registry, birth: Birth) -> Compositi
     async def expire() -> None:
         await expire_everyone(services)
 
+    service = functools.partial(
+        Service, handshake_timeout=config.tls.handshake_timeout, close_timeout=config.close_timeout
+    )
     expires = any(box.autoexpunge or box.autoexpunge_max_mails for box in config.mailbox)
     return Composition(
         services={
-            "imap": Service(
+            "imap": service(
                 "imap",
                 imap.opener(services),
                 max_connections=config.imap.max_connections,
@@ -93,28 +97,28 @@ async def compose(config: Config, registry: Registry, birth: Birth) -> Compositi
                 max_login_connections_per_ip=config.imap.max_login_connections_per_ip,
                 write_timeout=config.imap.command_timeout,
             ),
-            "lmtp": Service(
+            "lmtp": service(
                 "lmtp", lmtp.open, max_connections=config.lmtp.max_connections, write_timeout=config.lmtp.idle_timeout
             ),
-            "auth": Service(
+            "auth": service(
                 "auth",
                 lambda peer, _: auth_socket.open_session(services, peer),
                 max_connections=config.auth.max_connections,
                 write_timeout=AUTH_WRITE_TIMEOUT,
             ),
-            "userdb": Service(
+            "userdb": service(
                 "userdb",
                 lambda peer, _: userdb_socket.open_session(services, peer),
                 max_connections=config.auth.max_connections,
                 write_timeout=AUTH_WRITE_TIMEOUT,
             ),
-            "metrics": Service(
+            "metrics": service(
                 "metrics",
                 http.opener(monitoring.pages),
                 max_connections=config.metrics.max_connections,
                 write_timeout=http.TIMEOUT,
             ),
-            "sieve": Service(
+            "sieve": service(
                 "sieve",
                 _managesieve(services, language),
                 max_connections=config.managesieve.max_connections,

@@ -8,7 +8,7 @@ logged, and the old generation goes on as if nothing had been asked. Since an un
 the whole of certificate renewal.
 
 SIGTERM or SIGINT: sockets are closed, sessions end, deliveries finish; after ``drain_timeout`` what is left is killed. A second one
-kills at once. A worker whose heart does not beat for SILENCE seconds is killed (SIGABRT first: it writes where it hung) and replaced.
+kills at once. A worker whose heart does not beat for ``hang_timeout`` is killed (SIGABRT first: it writes where it hung) and replaced.
 
 One plain loop without threads or asyncio: what forks must be simple.
 """
@@ -39,8 +39,6 @@ from mas.server.systemd import Notifier, passed_sockets
 
 log = logs.get_logger("server")
 
-SILENCE = 30.0
-"""Seconds without a heartbeat after which a worker is taken for hung."""
 ABORT_GRACE = 2.0
 """Seconds between SIGABRT and SIGKILL."""
 START_TIMEOUT = 60.0
@@ -64,6 +62,8 @@ class Generation:
     stamps: tuple[tls.Stamp, ...]
     places: int
     started: float
+    keyed: float
+    """When the TLS context was made, and with it the keys of session tickets (monotonic)."""
     failures: dict[int, int] = field(default_factory=dict)
     due: dict[int, float] = field(default_factory=dict)
     """Places to fill, and when (monotonic)."""
@@ -100,12 +100,10 @@ class Supervisor:
         compose: worker.Compose,
         *,
         certificate_interval: float = 10.0,
-        silence: float = SILENCE,
     ) -> None:
         self._load = load
         self._compose = compose
         self._certificate_interval = certificate_interval
-        self._silence = silence
         self._selector = selectors.DefaultSelector()
         self._notifier = Notifier()
         self._workers: dict[int, Worker] = {}
@@ -218,7 +216,9 @@ class Supervisor:
     ) -> None:
         places = config.workers or len(os.sched_getaffinity(0))
         now = time.monotonic()
-        self._next = Generation(config, opened, context, stamps, places, now)
+        same = self._current is not None and self._current.context is context
+        keyed = self._current.keyed if same and self._current is not None else now
+        self._next = Generation(config, opened, context, stamps, places, now, keyed)
         if config.metrics.listen:
             self._next.certificates = tls.expiries(config.tls)
         self._next.due = dict.fromkeys(range(places), now)
@@ -362,7 +362,7 @@ class Supervisor:
             if child.aborted:
                 if now > child.aborted + ABORT_GRACE:
                     os.kill(child.pid, signal.SIGKILL)
-            elif now > child.beat + self._silence:
+            elif now > child.beat + child.generation.config.hang_timeout:
                 log.error("worker hangs", pid=child.pid, seconds=round(now - child.beat))
                 child.aborted = now
                 os.kill(child.pid, signal.SIGABRT)
@@ -401,7 +401,12 @@ class Supervisor:
         if current is None or self._next is not None:
             return
         stamps = tls.stamps(current.config.tls)
-        if stamps in (current.stamps, self._bad_stamps):
+        if stamps == current.stamps:
+            lifetime, now = current.config.tls.ticket_key_lifetime, time.monotonic()
+            if current.context is None or not lifetime or now < current.keyed + lifetime:
+                return
+            current.keyed = now  # should it fail, that is soon enough to try again
+        elif stamps == self._bad_stamps:
             return
         try:
             context = tls.make_context(current.config.tls)
@@ -411,7 +416,7 @@ class Supervisor:
             for problem in error.problems:
                 log.error("certificate not taken, the old one stays", problem=problem)
             return
-        log.info("certificate files have changed")
+        log.info("certificate files have changed" if stamps != current.stamps else "new keys for TLS session tickets")
         self._begin(current.config, current.opened, context, stamps)
 
     def _take_over(self) -> None:

@@ -114,7 +114,7 @@ class _Worker:
         self._setup = setup
         self._retire = asyncio.Event()
         self._drain = asyncio.Event()
-        self._connections = Connections()
+        self._connections = Connections(setup.config.kick_timeout)
         self._registry = Registry(setup.config.run_dir, setup.number)
         self._background: set[asyncio.Task[object]] = set()
 

@@ -135,6 +135,7 @@ def test_what_is_no_file_or_no_text(tmp_path: Path) -> None:
         (VALID + "[[quota.warning]]\nthreshold='storage95'\nmail=true\n", "column 1"),
         (VALID + "[[auth.socket]]\npath='/x'\n[[lmtp.socket]]\npath='/x'\n", "another socket's path"),
         (VALID + "[auth]\nfailure_delay = '9s'\n", "less than or equal to 8"),
+        ("hang_timeout = '2s'\n" + VALID, "greater than or equal to 3"),
         (VALID + "[mail]\nlocation = 'mbox:~/mail'\n", "a Maildir, as"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import errno
 import socket
 from collections.abc import AsyncIterator
@@ -13,7 +14,6 @@ from typing import Any
 import pytest
 
 from mas.errors import TooManyConnections
-from mas.protocols import listener as listener_module
 from mas.protocols.listener import Connections, Listener, Service, make_peer, new_session_id, plain, where
 from mas.protocols.session import Peer
 from tests.support.echo import opener
@@ -128,8 +128,8 @@ async def test_kick(host: Host) -> None:
     assert not host.connections.kick("nobody")
 
 
-async def test_a_kicked_session_that_does_not_end_is_ended(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener_module, "KICK_GRACE", 0.05)
+async def test_a_kicked_session_that_does_not_end_is_ended(host: Host) -> None:
+    host.connections = Connections(kick_timeout=0.05)
 
     async def stubborn(channel: Any) -> None:
         channel.write(b"* hello\n")
@@ -147,6 +147,29 @@ async def test_a_kicked_session_that_does_not_end_is_ended(host: Host, monkeypat
     assert host.connections.kick(session_id)
     assert await host.connections.wait_empty(10)
     assert not host.register.present
+
+
+async def test_a_peer_that_does_not_take_the_last_octets_loses_them(host: Host) -> None:
+    """``close_timeout``."""
+
+    async def much(channel: Any) -> None:
+        for _ in range(100):
+            channel.write(b"x" * 1_000_000)
+
+    host.listener.stop()
+    start = host.service.open
+    host.service = replace(host.service, open=lambda peer, tls: (start(peer, tls)[0], much), close_timeout=0.05)
+    host.listener = Listener(host.sock, host.service, host.connections, host.register)
+    host.listener.start()
+    with socket.create_connection(host.sock.getsockname(), 10) as client:
+        await until(lambda: host.register.present)
+        assert await host.connections.wait_empty(10)
+        client.settimeout(10)
+        received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while octets := client.recv(1_000_000):
+                received += len(octets)
+        assert received < 100_000_000
 
 
 async def test_drain(host: Host) -> None:

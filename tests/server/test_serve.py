@@ -172,6 +172,20 @@ def test_mail_arrives_in_an_idle_session_of_another_worker(mas: Mas) -> None:
     assert "Traceback" not in mas.log.read_text()
 
 
+def test_a_client_that_does_not_begin_with_tls_is_left(mas: Mas) -> None:
+    """``tls.handshake_timeout``, for TLS from the start and for STARTTLS."""
+    mas.config.write_text(mas.config.read_text().replace("[tls]", '[tls]\nhandshake_timeout = "1s"'))
+    mas.start_program()
+    with socket.create_connection(("127.0.0.1", mas.tls_port), DEADLINE) as silent:
+        assert silent.recv(1) == b""
+    mas.wait_log("TLS handshake failed")
+    client = Client(socket.create_connection(("127.0.0.1", mas.port), DEADLINE))
+    client.sock.sendall(b"a STARTTLS\r\n")
+    assert client.line().startswith("a OK")
+    assert client.line() == ""
+    client.close()
+
+
 def memory(pids: set[int]) -> int:
     """KB that these processes have to themselves or share in part."""
     lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""The whole server with the echo protocol instead of mail: ``python -m tests.support.echo_server CONFIG [CERTIFICATE_INTERVAL [SILENCE]]``.
+"""The whole server with the echo protocol instead of mail: ``python -m tests.support.echo_server CONFIG [CERTIFICATE_INTERVAL]``.
 
 A session's ``hang`` stops its worker's loop, a configured ``hostname`` of ``broken.example.net`` keeps workers from starting.
 """
@@ -6,7 +6,7 @@ A session's ``hang`` stops its worker's loop, a configured ``hostname`` of ``bro
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ class HangingConnection(EchoConnection):
     def next_event(self) -> Any:
         event = super().next_event()
         if event == Line(b"hang"):
-            time.sleep(60)
+            # For ever: only a signal ends it.
+            threading.Event().wait()
         return event
 
 
@@ -57,11 +58,8 @@ async def compose(config: Config, registry: Registry, _: Birth) -> Composition:
 
 
 def main() -> int:
-    config, *numbers = sys.argv[1:]
-    intervals = [float(number) for number in numbers]
-    interval = intervals[0] if intervals else 10.0
-    silence = intervals[1] if len(intervals) > 1 else 30.0
-    return run(lambda: load(Path(config)), compose, certificate_interval=interval, silence=silence)
+    config, *interval = sys.argv[1:]
+    return run(lambda: load(Path(config)), compose, certificate_interval=float(interval[0]) if interval else 10.0)
 
 
 if __name__ == "__main__":
