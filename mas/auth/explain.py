@@ -20,6 +20,8 @@ async def explain(accounts: Accounts, given: str, password: bytes, attempt: Atte
     yield f"user name {given!r} is looked up as {name!r}"
     accepted = False
     for passdb in accounts.passdbs:
+        if passdb.master:
+            continue
         yield f"{passdb.key}: asking {passdb.database}"
         try:
             answer = await (

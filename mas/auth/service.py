@@ -116,9 +116,10 @@ class Accounts:
             elif userdb.driver == "prefetch":
                 self.userdbs.append(PrefetchUserdb())
             else:
-                if userdb.url is None and not config.passdb:
+                passwords = [passdb.url for passdb in config.passdb if not passdb.master]
+                if userdb.url is None and not passwords:
                     raise ConfigError([f"userdb[{index}].url: is required without a [[passdb]]"])
-                url = (userdb.url or config.passdb[0].url).get_secret_value()
+                url = (userdb.url or passwords[0]).get_secret_value()
                 database = self._database(url, userdb.max_connections, auth.timeout)
                 key = f"userdb[{index}]"
                 self.userdbs.append(SqlUserdb(key, database, userdb.query, userdb.iterate_query, self.cache))

@@ -1,7 +1,7 @@
 """``passdb``, ``userdb`` and ``dovecot-sql.conf.ext``. Pure: that file's text comes through ``Conversion.read``.
 
-Only SQL has a counterpart. Of a ``passdb`` that takes rights away (``deny``) or gives them to others (``master``) the remark says so:
-leaving such a one out changes who gets in.
+Only SQL has a counterpart. Of a ``passdb`` that takes rights away (``deny``) the remark says so: leaving such a one out
+changes who gets in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RESULTS = {
     "result_failure": ("continue",),
     "result_internalfail": ("continue",),
     "skip": ("never",),
-    "deny": ("no",), "master": ("no",), "pass": ("no",),
+    "deny": ("no",), "master": ("no", "yes"), "pass": ("no", "yes"),
     "auth_verbose": ("default", "yes", "no"),
 }  # fmt: skip
 """What these may say without changing anything. A userdb's are the same."""
@@ -168,13 +168,16 @@ def _database(conversion: Conversion, block: Block, files: dict[str, SqlFile], w
 
 
 def _passdb(conversion: Conversion, block: Block, files: dict[str, SqlFile]) -> Tree | None:
-    for key, what in (("deny", "refuses users"), ("master", "lets some log in as others")):
-        if boolean(block.value(key)):
-            raise ValueError(f"MAS has no passdb that {what}: without it others get in than before, so look after that")
+    if boolean(block.value("deny")):
+        raise ValueError(
+            "MAS has no passdb that refuses users: without it others get in than before, so look after that"
+        )
     if block.value("driver") != "sql":
         raise ValueError(f"{_ONLY_SQL}, not in {block.value('driver')}")
     file = _file(conversion, block, files)
     entry: Tree = {"url": file.url}
+    if boolean(block.value("master")):
+        entry["master"] = True
     if file.connections:
         entry["max_connections"] = file.connections
     # Dovecot's own default is MD5: "$1$…" by crypt, and 32 hexadecimal digits.
@@ -194,7 +197,7 @@ def _userdb(conversion: Conversion, block: Block, files: dict[str, SqlFile]) -> 
         raise ValueError(f"{_ONLY_SQL}, not in {driver}")
     file = _file(conversion, block, files)
     entry: Tree = {"driver": "sql", "query": file.query("user_query", USER_QUERY)}
-    passdbs = conversion.target.get("passdb", [])
+    passdbs = [passdb for passdb in conversion.target.get("passdb", []) if not passdb.get("master")]
     if not passdbs or passdbs[0]["url"] != file.url:
         entry["url"] = file.url
     if "iterate_query" in file.block.settings and file.url not in [passdb["url"] for passdb in passdbs]:

@@ -83,9 +83,11 @@ def _unix(conversion: Conversion, service: Block, listener: Block) -> None:
     table = {"lmtp": "lmtp.socket", "auth": "auth.socket"}.get(service.name)
     if table is None:
         raise ValueError(f"MAS has no socket of the service {service.name}")
-    if listener.name.rpartition("/")[2].startswith(("auth-userdb", "auth-master", "auth-login")):
+    if listener.name.rpartition("/")[2].startswith(("auth-master", "auth-login")):
         raise ValueError("a socket for Dovecot's own protocols; Postfix asks at the others")
     entry: Tree = {"path": _path(conversion, listener.name), "mode": rights}
+    if listener.name.rpartition("/")[2].startswith("auth-userdb"):
+        entry["type"] = "userdb"
     for key in ("user", "group"):
         if value := listener.value(key):
             entry[key] = {"$default_internal_user": "dovecot"}.get(value, value)

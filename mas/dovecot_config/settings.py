@@ -26,7 +26,6 @@ _LOG = "MAS logs one line an event to standard error, so to systemd's journal; t
 _POLICY = "MAS asks no policy server"
 _REPLICATION = "MAS has no replication"
 _DOVEADM = "about doveadm; MAS's commands need no server"
-_MASTER = "MAS has no master users"
 _KERBEROS = "MAS has no such mechanism"
 
 
@@ -276,7 +275,7 @@ TABLE: Mapping[str, Handler] = {
     "auth_debug_passwords": same("no", why="MAS never logs passwords"),
     "auth_worker_max_count": leave("the threads that hash passwords are auth.workers; 0 = one a CPU"),
     "auth_anonymous_username": fine,
-    "auth_master_user_separator": leave(_MASTER), "master_user_separator": leave(_MASTER),
+    "auth_master_user_separator": to("auth.master_user_separator", str), "master_user_separator": to("auth.master_user_separator", str),
     "auth_socket_path": fine,
     "auth_stats": fine,
     **dict.fromkeys(("auth_use_winbind", "auth_winbind_helper_path", "auth_gssapi_hostname", "auth_krb5_keytab"), leave(_KERBEROS)),

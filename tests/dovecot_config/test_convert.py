@@ -82,6 +82,7 @@ def plain(value: Any) -> Any:
         ("ssl_cipher_list = HIGH", "tls.ciphers", "HIGH"),
         ("auth_mechanisms = plain login scram-sha-256", "auth.mechanisms", ["PLAIN", "LOGIN", "SCRAM-SHA-256"]),
         ("auth_username_format = %Ln", "auth.username_format", "%Ln"),
+        ("auth_master_user_separator = *", "auth.master_user_separator", "*"),
         ("auth_username_chars =", "auth.username_chars", ""),
         ("auth_cache_size = 20M", "auth.cache_size", "20M"),
         ("auth_cache_ttl = 5 mins", "auth.cache_ttl", "5m"),
@@ -183,7 +184,6 @@ def test_quota() -> None:
         ("disable_plaintext_auth = no", "never takes a password before TLS"),
         ("ssl_min_protocol = TLSv1", "TLS 1.2 and newer"),
         ("ssl_key_password = secret", "(not shown)"),
-        ("auth_master_user_separator = *", "no master users"),
         ("auth_mechanisms = plain gssapi", "MAS has no GSSAPI"),
         ("auth_failure_delay = 30s", "auth.failure_delay"),
         ("auth_username_format = %{if;%d;eq;;%n;%u}", "%{if"),
@@ -259,6 +259,15 @@ def test_who_owns_the_mail() -> None:
     assert left(done) == []
     _, done = converted(TLS + "mail_uid = 5000\n" + ACCOUNTS)
     assert any("belongs to one user" in line for line in left(done))
+
+
+def test_masters_and_the_socket_of_the_userdb() -> None:
+    masters = "passdb {\n driver = sql\n master = yes\n pass = yes\n args = /sql\n}\n"
+    text = "service auth {\n unix_listener /run/dovecot/auth-userdb {\n mode = 0660\n }\n}\n"
+    tree, done = converted(TLS + "auth_master_user_separator = *\n" + masters + ACCOUNTS + text)
+    assert [entry.get("master", False) for entry in tree["passdb"]] == [True, False]
+    assert tree["auth"]["socket"][0]["type"] == "userdb"
+    assert left(done) == []
 
 
 def test_prefetch_then_sql() -> None:
