@@ -9,14 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
+from mas import variables
 from mas.auth.database import Database
 from mas.auth.schema import AccountTable
 from mas.auth.schemes import generate
 from mas.cli import Settings
+from mas.cli.mail_user import give_up_root
 from mas.cli.output import Json, fields, rows
 from mas.cli.password import ask, invent
 from mas.config import Config
 from mas.errors import ConfigError
+from mas.storage.quota import Quota
 
 users = typer.Typer(help="Accounts in the database, where its table is MAS's own.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="USER", help="local-part@domain")]
@@ -84,8 +87,16 @@ def change(
 
 @users.command()
 def delete(context: typer.Context, name: Name) -> None:
-    """Remove an account; its mail stays where it is."""
-    _run(_config(context), lambda table: table.delete(name))
+    """Remove an account; its mail stays where it is, and counts no more for the quota that it shared with others."""
+    config = _config(context)
+    _run(config, lambda table: table.delete(name))
+    if config.quota.root:
+        give_up_root(config)
+        quota = Quota(config.quota, config.state_dir)
+        try:
+            quota.shared.forget(variables.expand(config.auth.username_format, variables.values_of(name)))
+        finally:
+            quota.close()
 
 
 @users.command("list")

@@ -36,7 +36,9 @@ class Mail(Section):
     max_header: Size = written("1M")
     mime_max_depth: Positive = written(100, le=200)  # DEEPEST of storage.mime.limits
     mime_max_parts: Positive = 10000
-    max_keywords: Positive = 1000
+    mime_max_parameters: Positive = 1000
+    mime_max_addresses: Positive = 10000
+    max_keywords: Positive = written(58, le=58)  # MAX_KEYWORDS of storage.model
     max_keyword_length: Positive = 50
     lock_timeout: Duration = written("30s")
     open_accounts: Positive = 1000

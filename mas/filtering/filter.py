@@ -36,8 +36,8 @@ from mas.sieve.interpreter import Result, Run
 from mas.sieve.limits import Limits
 from mas.sieve.message import Transaction
 from mas.sieve.questions import Question
+from mas.storage.contents import mime_limits
 from mas.storage.interface import Account, Incoming, Store
-from mas.storage.mime.limits import MimeLimits
 from mas.storage.model import INBOX, SYSTEM_FLAGS, Flags, MailboxName, SaveOptions
 from mas.user import User
 
@@ -85,7 +85,7 @@ class Filter:
             fields_not_deleted=_names(config.sieve.editheader_protected, config.sieve.editheader_forbid_delete),
         )
         self.scripts = Scripts(config, registry, self.registry, self.limits)
-        self.mime_limits = MimeLimits()
+        self.mime_limits = mime_limits(config.mail)
 
     async def decide(
         self, message: Incoming, envelope: Envelope, recipient: Recipient, account: Account, default: Save

@@ -32,7 +32,14 @@ class Content:
 
 
 def mime_limits(mail: Mail) -> MimeLimits:
-    return MimeLimits(max_depth=mail.mime_max_depth, max_parts=mail.mime_max_parts, max_header_size=mail.max_header)
+    """The configured limits: how everybody here, and Sieve, looks at a message."""
+    return MimeLimits(
+        max_depth=mail.mime_max_depth,
+        max_parts=mail.mime_max_parts,
+        max_header_size=mail.max_header,
+        max_parameters=mail.mime_max_parameters,
+        max_addresses=mail.mime_max_addresses,
+    )
 
 
 def content_of(data: bytes, limits: MimeLimits) -> Content:

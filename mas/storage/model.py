@@ -31,7 +31,7 @@ SYSTEM_FLAGS: Mapping[str, int] = {
 }
 KEYWORD_SHIFT = 5
 MAX_KEYWORDS = 58
-"""Keywords a mailbox can hold: system flags and keywords share one signed 64-bit column."""
+"""Keywords a mailbox can ever hold: system flags and keywords share one signed 64-bit column. ``mail.max_keywords`` may allow fewer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from mas.storage.engine import Engine
 from mas.storage.incoming import MaildirIncoming
 from mas.storage.index import MailboxRow, NewMessage, Transaction
 from mas.storage.maildir_name import FILE_KEYWORDS, letters_of, split_name
-from mas.storage.model import KEYWORD_SHIFT, MAX_KEYWORDS, Flags, SaveOptions
+from mas.storage.model import KEYWORD_SHIFT, Flags, SaveOptions
 
 
 @dataclass(slots=True)
@@ -102,8 +102,11 @@ class KeywordNumbers:
                 if not grow:
                     continue
                 number = free.pop(0) if free else len(self.known)
-                if number >= MAX_KEYWORDS:
-                    raise KeywordLimit(row.name, f"{MAX_KEYWORDS} keywords are the most that a mailbox can hold")
+                most = engine.config.mail.max_keywords
+                if len(folded) >= most:
+                    raise KeywordLimit(
+                        row.name, f"mail.max_keywords: {most} keywords are the most that a mailbox can hold"
+                    )
                 self.known[number:] = [name, *self.known[number + 1 :]]
                 folded[name.lower()] = number
             self._numbers[name] = number

@@ -36,7 +36,7 @@ from mas.storage import disk, index, keywords, numbers, uidlist
 from mas.storage.engine import Engine
 from mas.storage.index import Event, EventKind, MailboxRow, NewMessage, Transaction
 from mas.storage.maildir_name import FILE_FLAGS, FILE_KEYWORDS, arrival_of, flags_of, renamed, sizes_of, split_name
-from mas.storage.model import DELETED, KEYWORD_SHIFT, SEEN
+from mas.storage.model import DELETED, KEYWORD_SHIFT, MAX_KEYWORDS, SEEN
 
 TICK = 20_000_000
 """Nanoseconds after which a directory's time can no longer hide a second change."""
@@ -474,6 +474,14 @@ def adopt_keywords(engine: Engine, transaction: Transaction, row: MailboxRow) ->
             continue
         names.extend([""] * (number + 1 - len(names)))
         place = number if not names[number] else names.index("") if "" in names else len(names)
+        if place >= MAX_KEYWORDS:
+            _log.warning(
+                "no room for a keyword beside those of another program",
+                user=engine.user,
+                mailbox=row.name,
+                keyword=name,
+            )
+            continue
         names[place:] = [name, *names[place + 1 :]]
         mapping[number] = place
     transaction.execute("DELETE FROM keyword WHERE mailbox_id = ?", (row.id,))
@@ -482,7 +490,7 @@ def adopt_keywords(engine: Engine, transaction: Transaction, row: MailboxRow) ->
         [(row.id, number, name) for number, name in enumerate(names) if name],
     )
     transaction.keywords[row.id] = names
-    if any(old != new for old, new in mapping.items()):
+    if any(old != new for old, new in mapping.items()) or len(mapping) < sum(map(bool, ours)):
         _renumber(transaction, row, mapping)
 
 

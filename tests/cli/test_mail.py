@@ -118,3 +118,19 @@ def test_scripts_of_a_user(config: Path) -> None:
     assert as_json(config, "sieve", "list", KIM) == [{"name": "lists", "active": False}]
     assert run_program("sieve", "get", KIM, "nothing", config=config).returncode == 1
     assert next(iter(as_json(config, "mailbox", "status", KIM, "INBOX")))["messages"] == 0
+
+
+def test_a_deleted_account_counts_no_more_for_a_shared_quota(config: Path) -> None:
+    with config.open("a") as file:
+        file.write('[[quota.root]]\nname = "Domain"\nscope = "%d"\nrules = ["*:storage=1M"]\n')
+    ok(config, "user", "add", "lee@example.net", "-s", "SSHA512", stdin="secret\n")
+    for name in (KIM, "lee@example.net"):
+        ok(config, "deliver", "-d", name, stdin="Subject: a\n\nHello.\n")
+
+    def domain() -> int:
+        shown = as_json(config, "quota", "get", "lee@example.net")
+        return next(int(root["messages"]) for root in shown if root["root"] == "Domain")
+
+    assert domain() == 2
+    ok(config, "user", "delete", KIM)
+    assert domain() == 1

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from mas.config import Config, Mail
 from mas.delivery import Delivery, DeliveryResult, Envelope, Recipient
 from mas.errors import Rejected
 from mas.filtering.filter import Filter
@@ -415,3 +416,11 @@ async def test_administrators_have_a_language_of_their_own(tmp_path: Path) -> No
     host.script('require "editheader"; discard;')
     os.utime(host.home / ".dovecot.sieve", (1, 1))
     assert (await host.deliver()).mailboxes == ["INBOX"]
+
+
+def test_looks_at_messages_within_the_configured_limits(tmp_path: Path) -> None:
+    settings = Config(mail=Mail(mime_max_depth=3, mime_max_parts=4, mime_max_parameters=5, mime_max_addresses=6))
+    registry = default_registry()
+    found = Filter(cast(Any, None), settings, registry, cast(Any, None), cast(Any, None)).mime_limits
+    assert (found.max_depth, found.max_parts, found.max_parameters, found.max_addresses) == (3, 4, 5, 6)
+    assert found.max_header_size == settings.mail.max_header

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mas.errors import InvalidMailboxName, MailboxExists, MailboxHasChildren, MailboxNotFound, MailboxNotSelectable
+from mas.errors import (
+    InvalidMailboxName,
+    KeywordLimit,
+    MailboxExists,
+    MailboxHasChildren,
+    MailboxNotFound,
+    MailboxNotSelectable,
+)
+from mas.storage import maintenance
 from mas.storage.account import MaildirAccount
 from mas.storage.interface import Store
 from mas.storage.mime.section import Section, SectionText
@@ -187,3 +195,42 @@ async def test_sections_of_small_and_large_messages(store: MaildirStore, user: U
     rows = [row async for batch in selection.fetch([3, 4], columns) for row in batch]
     assert [(row[0], row[3]) for row in rows] == [(3, len(MESSAGE)), (4, len(LARGE))]
     assert b'"Hello"' in str(rows[0][1]).encode()
+
+
+async def test_keywords_have_a_limit(stores: Callable[..., MaildirStore], user: User) -> None:
+    """``mail.max_keywords``; what the mailbox has may still be used, and removing needs no room."""
+    store = stores("mailbox = []\n[mail]\nmax_keywords = 3")
+    account = await store.open(user)
+    assert await put(store, account, flags=Flags(0, frozenset({"a", "b"}))) == [1]
+    selection = await account.select(INBOX)
+    with pytest.raises(KeywordLimit, match=r"mail\.max_keywords: 3 "):
+        await selection.store([1], StoreOp.ADD, Flags(0, frozenset({"c", "d"})))
+    with pytest.raises(KeywordLimit):
+        await put(store, account, flags=Flags(0, frozenset({"c", "d"})))
+    await selection.store([1], StoreOp.ADD, Flags(0, frozenset({"c", "A"})))
+    await selection.store([1], StoreOp.REMOVE, Flags(0, frozenset({"unheard-of", "a"})))
+    assert selection.snapshot.keywords == ["a", "b", "c"]
+    assert list(selection.snapshot.flags) == [0b110 << 5]
+    await account.create(MailboxName("Other"))
+    other = await account.select(MailboxName("Other"))
+    await put(store, account, name=MailboxName("Other"), flags=Flags(0, frozenset({"x", "y", "z"})))
+    with pytest.raises(KeywordLimit):
+        await selection.copy([1], MailboxName("Other"))
+    assert list(other.snapshot.uids) == [1]
+    assert await maintenance.check(account) == []
+
+
+async def test_as_many_keywords_as_a_mailbox_can_hold(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    await put(store, account)
+    selection = await account.select(INBOX)
+    names = [f"k{number}" for number in range(58)]
+    await selection.store([1], StoreOp.ADD, Flags(0, frozenset(names)))
+    assert selection.snapshot.flags[0] >> 5 == (1 << 58) - 1
+    with pytest.raises(KeywordLimit):
+        await selection.store([1], StoreOp.ADD, Flags(0, frozenset({"more"})))
+    # Another program gives the letters to 26 others: those of ours that have no place are gone, and nothing else.
+    (user.home / "Maildir/dovecot-keywords").write_text("".join(f"{number} theirs{number}\n" for number in range(26)))
+    await account.synchronise(account.faces[INBOX], everything=True)
+    assert len([name for name in selection.snapshot.keywords if name]) == 58
+    assert await maintenance.check(account) == []

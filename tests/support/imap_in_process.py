@@ -253,6 +253,9 @@ class InProcessHost:
         for text in header.get("size_limit", []):
             quota = self.config.quota.model_copy(update={"max_mail_size": int(text)})
             self.config = self.config.model_copy(update={"quota": quota})
+        for text in header.get("max_keywords", []):
+            mail = self.config.mail.model_copy(update={"max_keywords": int(text)})
+            self.config = self.config.model_copy(update={"mail": mail})
         self.sessions.limit = int(header.get("sessions", ["0"])[0])
         self.tls = header.get("tls", ["yes"])[0] == "yes"
         async with await self.store.open(self.user) as account:

@@ -159,7 +159,7 @@ class MemoryMailbox:
                 if not grow:
                     continue
                 if len(self.snapshot.keywords) >= MAX_KEYWORDS:
-                    raise KeywordLimit(self.name)
+                    raise KeywordLimit(self.name, f"mail.max_keywords: {MAX_KEYWORDS}")
                 number = known[keyword.lower()] = len(self.snapshot.keywords)
                 self.snapshot.keywords.append(keyword)
             bits |= 1 << (KEYWORD_SHIFT + number)

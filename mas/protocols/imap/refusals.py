@@ -60,7 +60,7 @@ def _words(error: errors.MasError, command: Command | None) -> tuple[Code | None
         case errors.InvalidMailboxName() | errors.MailboxForbidden():
             return responses.CANNOT, str(error)
         case errors.KeywordLimit():
-            return responses.LIMIT, "The mailbox has too many keywords."
+            return responses.LIMIT, f"The mailbox has too many keywords. {error.detail}".strip()
         case errors.OverQuota():
             return responses.OVERQUOTA, error.message
         case errors.MessageTooBig():

@@ -296,7 +296,8 @@ class Session:
         if self.selection.read_only:
             self.ok(b"Read-only mailbox.", permanentflags(()))
         else:
-            self.ok(b"Flags permitted.", permanentflags([*flags, b"\\*"]))
+            room = len(flags) - len(_SYSTEM) < self.config.mail.max_keywords
+            self.ok(b"Flags permitted.", permanentflags([*flags, b"\\*"] if room else flags))
 
     def recent_count(self) -> int:
         """Messages with ``\\Recent`` among those the client was told of [RFC3501 2.3.2]."""

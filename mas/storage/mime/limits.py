@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MimeLimits:
-    """Keys of the configuration, section ``mail``: ``mime_max_depth``, ``mime_max_parts``, ``max_header``; the others are fixed.
+    """Keys of the configuration, section ``mail``: ``mime_max_depth``, ``mime_max_parts``, ``max_header``, ``mime_max_parameters``,
+    ``mime_max_addresses``.
 
     max_depth: how deep multiparts and messages may lie in each other. Deeper ones are not looked into.
     max_parts: parts of one message. The last one then reaches to the end of the message.
