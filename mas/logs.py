@@ -18,8 +18,10 @@ import logging
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -186,7 +188,16 @@ def _as_json(event: dict[str, Any]) -> str:
 
 
 def _now() -> str:
-    return datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
+    moment = time.time()
+    date, zone = _second(int(moment))
+    return f"{date}.{int(moment % 1 * 1000):03d}{zone}"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> tuple[str, str]:
+    """Date and time, and the zone, as ISO 8601 has them."""
+    text = datetime.datetime.fromtimestamp(second).astimezone().isoformat()
+    return text[:19], text[19:]
 
 
 def _is_journal(descriptor: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -107,6 +108,13 @@ def make_user(name: str, fields: Row, location: str, service: str) -> User:
 
     Raises AuthUnavailable, after a line in the log, when the databases give no absolute home: the operator's mistake, not the user's.
     """
+    return _user(name, tuple(fields.items()), location, service)
+
+
+@lru_cache(maxsize=1024)
+def _user(name: str, items: tuple[tuple[str, str], ...], location: str, service: str) -> User:
+    """Remembered, since each delivery makes its users anew of the same rows."""
+    fields = dict(items)
     home = fields.get("home", "")
     if not home.startswith("/") or "\0" in home or "/../" in f"{home}/":
         log.error("the user databases give no usable home", user=name, home=home)

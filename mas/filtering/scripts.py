@@ -13,6 +13,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -27,6 +28,14 @@ from mas.variables import expand, values_of
 
 _CACHED_PROGRAMS = 2000
 Identity = tuple[int, int, int, int]
+
+
+@lru_cache(maxsize=1024)
+def _own_names(active: str, default: str, user: str, home: str) -> tuple[str, ...]:
+    """The files of which at least one is there when a user has a script; every delivery asks."""
+    values = values_of(user, home=home, service="sieve")
+    texts = [expand(template, values) for template in (active, default) if template]
+    return tuple(os.path.join(home, text[2:]) if text.startswith("~/") else text for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,8 @@ class Scripts:
         settings = self._settings
         if settings.before or settings.after:
             return False
-        return not any(os.path.lexists(self.path(path, user)) for path in (settings.active, settings.default) if path)
+        names = _own_names(settings.active, settings.default, user.name, str(user.home))
+        return not any(os.path.lexists(name) for name in names)
 
     def included(self, user: User, name: str, personal: bool) -> Program | None:
         """A script that another one includes; None when there is none that compiles."""

@@ -351,24 +351,28 @@ class MaildirAccount(LiveAccount):
                 raise
             return Saved(UidValidity(row.uid_validity), [Uid(uid) for uid in uids])
 
-        await self._prepare(savings)
-        saved = await self.write(work)
+        if len(savings) == 1 and not self.writing:
+            # Nobody else of this process would wait for its fsync: one change of thread for both.
+            saved = await self.write(work, before=lambda: self._make_durable(savings))
+        else:
+            await self._prepare(savings)
+            saved = await self.write(work)
         self.fire(crossings)
         return saved
 
     async def _prepare(self, savings: Sequence[Saving]) -> None:
         """Octets durable before the account is locked; of many messages several at a time, so that the disk can take them together."""
-        root = self.engine.location.root
-
-        def work(some: Sequence[Saving]) -> None:
-            for saving in some:
-                saving.incoming.prepare(root, saving.options.internal_date)
-
         lanes = min(LANES, len(savings))
         if lanes == 1:
-            await self.blocking.run(work, savings)
+            await self.blocking.run(self._make_durable, savings)
         else:
-            await asyncio.gather(*[self.blocking.run(work, savings[lane::lanes]) for lane in range(lanes)])
+            await asyncio.gather(
+                *[self.blocking.run(self._make_durable, savings[lane::lanes]) for lane in range(lanes)]
+            )
+
+    def _make_durable(self, savings: Sequence[Saving]) -> None:
+        for saving in savings:
+            saving.incoming.prepare(self.engine.location.root, saving.options.internal_date)
 
     def fire(self, crossings: Iterable[Crossing]) -> None:
         """Warn the user, after the commit."""
@@ -382,7 +386,7 @@ class MaildirAccount(LiveAccount):
             if name not in self.faces and not self._is_level(name):
                 raise MailboxNotFound(name)
         sums = [(name, face.status.size, face.status.messages) for name, face in self.faces.items()]
-        return await self.blocking.run(self.quotas.usage, sums)
+        return await self.blocking.run(self.quotas.usage, sums) if self.quotas.shared else self.quotas.usage(sums)
 
     def _is_level(self, name: str) -> bool:
         prefix = name + self.separator
@@ -391,7 +395,10 @@ class MaildirAccount(LiveAccount):
     async def check_quota(self, size: int) -> None:
         await self.catch_up()
         sums = [(name, face.status.size, face.status.messages) for name, face in self.faces.items()]
-        await self.blocking.run(self.quotas.check_delivery, sums, size)
+        if self.quotas.shared:
+            await self.blocking.run(self.quotas.check_delivery, sums, size)
+        else:
+            self.quotas.check_delivery(sums, size)
 
     # Expiry
 

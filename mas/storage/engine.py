@@ -125,6 +125,7 @@ class Engine:
         self._boot = ""
         self.uid_validity = 0
         self._stale = True
+        self._synchronous = False
         self._published = Published(0, 0)
         self.begun_anew = False
         """The index is new and empty: whoever holds the lock fills it from the Maildir first."""
@@ -198,6 +199,7 @@ class Engine:
         """The connection, opened when parked. The caller holds ``mutex``."""
         if self._database is None:
             self._database, new = schema.open_database(self.location.index_file)
+            self._synchronous = False
             self._database.create_scalar_function("header_holds", _header_holds, 3, deterministic=True)
             status = os.stat(self.location.index_file)
             self._identity = (status.st_dev, status.st_ino)
@@ -345,7 +347,10 @@ class Engine:
                 transaction.touch(row)
 
     def _set_synchronous(self, *, durable: bool) -> None:
-        self.database.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+        database = self.database
+        if durable is not self._synchronous:
+            database.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+            self._synchronous = durable
 
     @property
     def news(self) -> bool:

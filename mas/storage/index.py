@@ -21,6 +21,8 @@ from mas.storage.model import DELETED, SEEN
 
 KEEP_CHANGES = 1000
 """Rows of the ``change`` table; a process that is further behind compares whole mailboxes instead."""
+TRIM = 64
+"""Rows by which the ``change`` table may be longer, so that not every commit has to look for old ones."""
 KEEP_EXPUNGES = 2000
 """Expunges a mailbox remembers for QRESYNC; for older ones the answer is computed from what exists."""
 
@@ -274,7 +276,7 @@ class Transaction:
             self.execute("UPDATE account SET modseq = ?", (self.modseq,))
         if self.removed:
             self.execute("UPDATE account SET garbage = garbage + ?", (self.removed,))
-        if self.events:
+        if self.events and self.modseq // TRIM != (self.modseq - self.assigned) // TRIM:
             self.execute("DELETE FROM change WHERE seq <= ?", (self.modseq - KEEP_CHANGES,))
 
 

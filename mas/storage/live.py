@@ -85,20 +85,35 @@ class LiveAccount(abc.ABC):
 
     # Writers
 
-    async def write(self, work: Callable[[], T], *, on_snapshot: bool = False, removes: bool = False) -> T:
+    @property
+    def writing(self) -> bool:
+        """Whether a writer of this process is at work: another one would wait."""
+        return self._order.locked()
+
+    async def write(
+        self,
+        work: Callable[[], T],
+        *,
+        on_snapshot: bool = False,
+        removes: bool = False,
+        before: Callable[[], None] | None = None,
+    ) -> T:
         """Run ``work`` in a thread under the account's lock, and apply what happened. Finishes even when the caller is cancelled.
 
         on_snapshot: it reads snapshots, which must then be in step with the rows. removes: it may make room, so it may use the reserve of
-        a full disk. ``work`` may be run again when the snapshots were behind, the index was damaged or the disk was full.
+        a full disk. before: run in the same thread, without the lock. Both may be run again when the snapshots were behind, the index was
+        damaged or the disk was full.
         """
-        return await self.blocking.settled(self._write(work, on_snapshot, removes))
+        return await self.blocking.settled(self._write(work, on_snapshot, removes, before))
 
-    async def _write(self, work: Callable[[], T], on_snapshot: bool, removes: bool) -> T:
+    async def _write(
+        self, work: Callable[[], T], on_snapshot: bool, removes: bool, before: Callable[[], None] | None
+    ) -> T:
         async with self._order:
             repaired = False
             while True:
                 try:
-                    return await self.blocking.run(self._locked, work, on_snapshot)
+                    return await self.blocking.run(self._locked, work, on_snapshot, before)
                 except _Behind:
                     continue
                 except DiskFull:
@@ -112,7 +127,9 @@ class LiveAccount(abc.ABC):
                 finally:
                     await self._apply(self.engine.take())
 
-    def _locked(self, work: Callable[[], T], on_snapshot: bool) -> T:
+    def _locked(self, work: Callable[[], T], on_snapshot: bool, before: Callable[[], None] | None) -> T:
+        if before is not None:
+            before()
         with self.engine.exclusive():
             if self.engine.begun_anew:
                 tree.refresh(self.engine)

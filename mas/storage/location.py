@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from mas.errors import StorageUnavailable
@@ -35,6 +36,7 @@ class Location:
         return self.index + "/mas-index.lock"
 
 
+@lru_cache(maxsize=1024)
 def parse_location(text: str, home: Path) -> Location:
     """Raises StorageUnavailable for a format or an option that is not known: mail must not appear in a wrong place."""
 

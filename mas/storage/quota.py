@@ -107,6 +107,11 @@ class AccountQuota:
         self._user = user
         self._roots = roots
 
+    @property
+    def shared(self) -> bool:
+        """Whether a root counts several users: then asking needs the shared file, in a thread."""
+        return any(root.scope for root in self._roots)
+
     def check_size(self, octets: int) -> None:
         """Raises MessageTooBig above ``quota.max_mail_size``. First of all checks, for every mailbox, whatever the rules say."""
         limit = self._quota.config.max_mail_size
