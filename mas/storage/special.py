@@ -5,18 +5,35 @@ disk, not only shown, so that every program on the Maildir sees the same. ``subs
 so a user's UNSUBSCRIBE lasts.
 
 A special use that the user gave to another mailbox (CREATE … USE [RFC6154 3]) is the user's choice: the configured mailbox does not show
-that use as long as the chosen one exists.
+that use as long as the chosen one exists. It is kept in a file ``mas-special-use`` beside the mailbox's uid list, so that it outlives the
+index; Dovecot leaves such a file alone, and removes it with the mailbox::
+
+    file = special-use *( SP special-use ) LF
 
 Pure: names in, names out. The account makes, subscribes and stores.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mas.config.mailstore import MailboxRule
 from mas.storage.model import INBOX, MailboxName
+
+FILE_NAME = "mas-special-use"
+_USE = re.compile(r"\\[A-Za-z]{1,30}")
+
+
+def parse_uses(data: bytes) -> str:
+    """Uses with a space between, as the index keeps them; what is none is left out."""
+    words = data[:1000].decode("ascii", "replace").split()
+    return " ".join(sorted({word for word in words if _USE.fullmatch(word)}))
+
+
+def encode_uses(uses: str) -> bytes:
+    return uses.encode("ascii") + b"\n"
 
 
 def canonical(name: str, separator: str) -> MailboxName:

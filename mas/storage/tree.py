@@ -19,7 +19,7 @@ from collections.abc import Iterable
 import structlog
 
 from mas.errors import InvalidMailboxName, MailboxExists, MailboxForbidden, MailboxHasChildren, MailboxNotFound
-from mas.storage import disk, uidlist
+from mas.storage import disk, special, uidlist
 from mas.storage.engine import Engine
 from mas.storage.index import MailboxRow, Transaction
 from mas.storage.maildir_name import check_name, directory_of
@@ -79,12 +79,22 @@ def adopt(
     else:
         engine.uid_validity = max(engine.uid_validity, listed.uid_validity)
         row = MailboxRow(0, name, directory, guid, listed.uid_validity, listed.next_uid, 0)
+    row.special_use = _special_use(engine, directory)
     transaction.insert_mailbox(row)
     if listed is None or listed.guid != guid:
         entries = sorted((uid, base) for base, uid in listed.uids.items()) if listed is not None else []
         with engine.dotlock(path):
             uidlist.replace_uidlist(path, row.uid_validity, row.uid_next, guid, entries)
     return row
+
+
+def _special_use(engine: Engine, directory: str) -> str:
+    """What the user gave to the mailbox with CREATE."""
+    if not directory:
+        return ""
+    with contextlib.suppress(FileNotFoundError):
+        return special.parse_uses(disk.read_file(engine.path(directory, special.FILE_NAME)))
+    return ""
 
 
 def create(engine: Engine, name: MailboxName, special_use: str = "") -> MailboxRow:
@@ -104,6 +114,7 @@ def create(engine: Engine, name: MailboxName, special_use: str = "") -> MailboxR
         # Nothing can have come into it: rmdir leaves what has.
         disk.discard(os.path.join(path, "maildirfolder"))
         disk.discard(os.path.join(path, uidlist.FILE_NAME))
+        disk.discard(os.path.join(path, special.FILE_NAME))
         for part in (*_PARTS, ""):
             with contextlib.suppress(OSError):
                 os.rmdir(os.path.join(path, part))
@@ -118,10 +129,11 @@ def _make(engine: Engine, name: MailboxName, directory: str, special_use: str) -
         os.makedirs(os.path.join(path, part), mode=0o700, exist_ok=True)
     marker = os.open(os.path.join(path, "maildirfolder"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     os.close(marker)
+    if special_use:
+        kept = os.path.join(path, special.FILE_NAME)
+        disk.replace_file(kept, special.encode_uses(special_use), kept + ".tmp")
     with engine.transaction(durable=True) as transaction:
         row = adopt(engine, transaction, name, directory, {})
-        row.special_use = special_use
-        transaction.touch(row)
         disk.fsync_directory(path)
         disk.fsync_directory(engine.location.root)
     return row

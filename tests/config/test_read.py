@@ -12,11 +12,6 @@ from mas.config import Config, Section
 PACKAGE = Path(__file__).parent.parent.parent / "mas"
 PREFIXES = ("spamtest_", "virustest_")
 """Read as a family: ``composition._verdict`` takes the keys that begin so, without the prefix."""
-UNSUPPORTED = {
-    "imapsieve": "imapsieve: this version runs no scripts",
-    "metrics": "metrics: this version has no metrics",
-}
-"""Sections that a later version obeys, and how the server says so at its start."""
 
 
 def sections(annotation: Any) -> Iterator[type[Section]]:
@@ -51,12 +46,9 @@ def read() -> tuple[set[str], set[str]]:
 
 def test_every_key_is_read() -> None:
     attributes, constants = read()
-    warned = {section for section, text in UNSUPPORTED.items() if any(text in constant for constant in constants)}
     unread = []
     for path, name in keys(Config):
         family = next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), None)
-        if path.partition(".")[0] in warned:
-            continue
         if family is not None:
             if family not in constants:
                 unread.append(path)

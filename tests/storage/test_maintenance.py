@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
+from mas.errors import MailboxForbidden
 from mas.storage import contents, index, maintenance
 from mas.storage.model import DELETED, INBOX, Column, Flags, MailboxName, StoreOp
 from mas.storage.store import MaildirStore
@@ -68,3 +73,30 @@ async def test_tidy_collects_what_nobody_has(store: MaildirStore, user: User) ->
     copies = await account.select(MailboxName("Copies"))
     rows = [row async for batch in copies.fetch([1, 2], [Column.ENVELOPE]) for row in batch]
     assert [b'"0"' in bytes(str(row[1]), "ascii") for row in rows] == [True, False]
+
+
+async def test_special_uses_outlive_the_index(stores: Callable[..., MaildirStore], user: User) -> None:
+    store = stores()
+    account = await store.open(user)
+    await account.create(MailboxName("Bin"), ["\\Trash", "\\Archive"])
+    await account.create(MailboxName("Plain"))
+    await account.rename(MailboxName("Bin"), MailboxName("Old.Bin"))
+
+    async def uses() -> dict[str, set[str]]:
+        return {info.name: set(info.special_use) for info in await account.list() if info.special_use}
+
+    expected = {"Old.Bin": {"\\Trash", "\\Archive"}}
+    assert await uses() == expected
+    await maintenance.rebuild(account)
+    assert await uses() == expected
+    with pytest.raises(MailboxForbidden):
+        await account.create(MailboxName("Second"), ["\\Trash"])
+    await store.close()
+    for path in (user.home / "Maildir").glob("mas-index*"):
+        path.unlink()
+    store = stores()
+    account = await store.open(user)
+    assert await uses() == expected
+    await account.delete(MailboxName("Old.Bin"))
+    await account.create(MailboxName("Second"), ["\\Trash"])
+    assert await uses() == {"Second": {"\\Trash"}}

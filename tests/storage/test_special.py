@@ -6,7 +6,7 @@ import pytest
 
 from mas.config.mailstore import DEFAULT_MAILBOXES, MailboxRule
 from mas.storage.model import MailboxName
-from mas.storage.special import SpecialMailboxes, canonical
+from mas.storage.special import SpecialMailboxes, canonical, encode_uses, parse_uses
 
 
 def rule(name: str, auto: str = "no", use: str = "", **more: object) -> MailboxRule:
@@ -67,3 +67,19 @@ def test_find() -> None:
 def test_expiring() -> None:
     boxes = special(rule("Junk", autoexpunge="90d"), rule("Trash", autoexpunge_max_mails=5), rule("x"))
     assert boxes.expiring == {"Junk": (90 * 86400.0, 0), "Trash": (0.0, 5)}
+
+
+@pytest.mark.parametrize(
+    ("data", "uses"),
+    [
+        (b"\\Junk\n", "\\Junk"),
+        (b"\\Sent \\Archive\n", "\\Archive \\Sent"),
+        (b"", ""),
+        (b"Junk \xff\xff \\ \\J\0nk \\Drafts", "\\Drafts"),
+        (b"\\x" * 1000, ""),
+    ],
+)
+def test_file_of_uses(data: bytes, uses: str) -> None:
+    assert parse_uses(data) == uses
+    if uses:
+        assert parse_uses(encode_uses(uses)) == uses

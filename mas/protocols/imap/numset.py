@@ -149,6 +149,30 @@ def positions_in(ranges: Ranges, uids: array[int]) -> list[tuple[int, int]]:
     return found
 
 
+def last_match(numbers: Ranges, values: Ranges, uids: Sequence[int]) -> int:
+    """The highest uid that a client knows by the sequence number that it has in ``uids``; 0 when there is none.  [RFC7162 3.2.5.2]
+
+    ``numbers`` and ``values`` are ascending and in step: the n-th number is the client's sequence number of the n-th uid. Below that
+    uid nothing was expunged behind the client's back. Ranges may be enormous; they are never expanded.
+    """
+    best = at = done = 0
+    for first, last in numbers:
+        while first <= last and at < len(values):
+            start, end = values[at][0] + done, values[at][1]
+            length = min(last - first, end - start) + 1
+            # Both sides ascend and uids ascend faster, so the places where they are equal are one run; it ends before ``behind``.
+            base = first - 1
+            behind = bisect_right(
+                range(max(0, min(length, len(uids) - base))), 0, key=lambda k: uids[base + k] - start - k
+            )
+            if behind and uids[base + behind - 1] == start + behind - 1:
+                best = max(best, start + behind - 1)
+            first, done = first + length, done + length
+            if values[at][0] + done > end:
+                at, done = at + 1, 0
+    return best
+
+
 def to_ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
     """Ranges of numbers in the given order; runs of consecutive ascending numbers become one range. Linear."""
     count = len(numbers)

@@ -16,6 +16,7 @@ from mas.protocols.imap.numset import (
     SequenceSet,
     encode_numbers,
     encode_sequence_set,
+    last_match,
     normalize,
     parse_sequence_set,
     positions_in,
@@ -133,3 +134,32 @@ def test_encode_numbers() -> None:
     assert encode_numbers(range(1, 20_001)) == b"1:20000"
     assert encode_numbers([1, 2, 4, 6, 7, 8]) == b"1:2,4,6:8"
     assert encode_numbers([1, 3, 2, 4]) == b"1,3,2,4"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "values", "expected"),
+    [
+        ([(1, 1)], [(1, 1)], 1),
+        ([(1, 3)], [(1, 1), (3, 4)], 3),
+        ([(3, 3)], [(5, 5)], 5),
+        ([(3, 3)], [(4, 4)], 0),
+        ([(4, 4)], [(9, 9)], 0),
+        ([(1, 4294967295)], [(1, 4294967295)], 1),
+        ([(2, 4294967295)], [(3, 4294967295)], 3),
+        ([(1, 2), (3, 9)], [(1, 1), (3, 3), (5, 11)], 5),
+        ([(1, 9)], [(1, 1)], 1),
+        ([], [], 0),
+    ],
+)
+def test_last_match(numbers: list[tuple[int, int]], values: list[tuple[int, int]], expected: int) -> None:
+    assert last_match(tuple(numbers), tuple(values), array("I", [1, 3, 5])) == expected
+
+
+@given(st.sets(st.integers(1, 30)), st.lists(st.tuples(st.integers(1, 12), st.integers(1, 30)), max_size=8))
+def test_last_match_is_what_a_loop_finds(uids: set[int], pairs: list[tuple[int, int]]) -> None:
+    there = array("I", sorted(uids))
+    numbers, values = sorted({number for number, _ in pairs}), sorted({value for _, value in pairs})
+    found = [v for n, v in zip(numbers, values, strict=False) if n <= len(there) and there[n - 1] == v]
+    assert last_match(normalize((n, n) for n in numbers), normalize((v, v) for v in values), there) == max(
+        found, default=0
+    )

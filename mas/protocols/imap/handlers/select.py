@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from operator import indexOf
 
 from mas.protocols.imap.commands import Qresync, Select
 from mas.protocols.imap.encode import encode_exists, encode_recent, encode_vanished
 from mas.protocols.imap.events import State
 from mas.protocols.imap.handlers.list import mailbox_line
-from mas.protocols.imap.numset import resolve
+from mas.protocols.imap.numset import last_match, resolve
 from mas.protocols.imap.responses import READ_ONLY, READ_WRITE, highestmodseq, mailboxid, uidnext, uidvalidity, unseen
 from mas.protocols.imap.state import Done, FlagTexts, Refused, Session
 from mas.protocols.imap.view import View
@@ -80,7 +81,8 @@ def _first_unseen(snapshot: Snapshot) -> int:
 
 
 async def _resynchronize(session: Session, view: View, known: Qresync) -> None:
-    """What happened while the client was away [RFC7162 3.2.5.1]. With another UIDVALIDITY its cache is void and it is told nothing.
+    """What happened while the client was away [RFC7162 3.2.5.1]. What it knows by its sequence numbers bounds VANISHED from below
+    [RFC7162 3.2.5.2]. With another UIDVALIDITY its cache is void and it is told nothing.
 
     Told by the view that the client just got: a message that goes while this is looked up is still in that view, and its VANISHED comes
     with the other pending changes.
@@ -93,6 +95,10 @@ async def _resynchronize(session: Session, view: View, known: Qresync) -> None:
     if known.known_uids is not None:
         uids = resolve(known.known_uids, max(selection.snapshot.uid_next - 1, 1))
     resync = await selection.resync(Modseq(known.modseq), uids)
+    if known.known_sequence is not None:
+        numbers, values = [resolve(one, 0xFFFFFFFF) for one in known.known_sequence]
+        matched = last_match(numbers, values, view.uids)
+        resync = replace(resync, vanished=[uid for uid in resync.vanished if uid > matched])
     tell_resync(session, view, resync)
 
 
