@@ -79,7 +79,8 @@ class SaslExchange:
             self._begun = True
             challenge = next(self._steps)
             assert isinstance(challenge, bytes)
-            if response is None:
+            if response is None or (self._mechanism.server_first and not response):
+                # Exim sends an empty response where its client sent none.
                 return challenge
             if not self._mechanism.initial:
                 raise SaslError("an initial response in a mechanism where the server speaks first")

@@ -291,6 +291,16 @@ async def test_cram_md5(db: Sqlite, opened: Any, clock: Clock, stored: str) -> N
                 await exchange.respond(response)
 
 
+async def test_an_empty_first_response_where_the_server_speaks_first(opened: Any) -> None:
+    """Exim's dovecot authenticator sends one when its client sent none."""
+    auth = opened('mechanisms = ["LOGIN", "CRAM-MD5", "PLAIN"]')
+    assert await auth.exchange(attempt("LOGIN")).respond(b"") == b"Username:"
+    assert await auth.exchange(attempt("LOGIN")).respond(b"kim") == b"Password:"
+    assert (await auth.exchange(attempt("CRAM-MD5")).respond(b"")).startswith(b"<")
+    with pytest.raises(SaslError):
+        await auth.exchange(attempt("PLAIN")).respond(b"")
+
+
 # EXTERNAL
 
 
