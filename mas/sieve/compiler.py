@@ -284,6 +284,10 @@ class Checker:
             if bound is not None:
                 call.values[rule.slot] = bound
                 call.offsets[rule.slot] = value.offset
+        for name in call.tags.values():
+            rule = rules[name]
+            if rule.beside and rule.beside not in call.tags.values():
+                self.note(call.offsets[rule.slot], f":{name} needs :{rule.beside}")
         self.positional(node, definition, positional, call)
 
     def positional(self, node: Node, definition: Definition, arguments: list[Argument], call: Call) -> None:
@@ -336,11 +340,8 @@ class Checker:
                 self.note(offset, str(error))
                 return text
         if "variables" in self.required and "${" in text:
-            try:
-                template = strings.template(text, self.limits)
-            except ValueError as error:
-                self.note(offset, str(error))
-                return text
+            self.namespaces(text, offset)
+            template = strings.template(text)
             if isinstance(template, Template):
                 if rule.constant:
                     self.note(offset, f"{name} must be a constant string, without variables")
@@ -349,6 +350,15 @@ class Checker:
         if rule.check:
             rule.check(self, text, offset)
         return text
+
+    def namespaces(self, text: str, offset: int) -> None:
+        """A namespace needs its extension [RFC5229 3]."""
+        for name in strings.namespaces(text):
+            extension = self.registry.namespaces.get(name)
+            if extension is None:
+                self.note(offset, f"no variables have the namespace {name!r}")
+            elif not self.allows(extension):
+                self.note(offset, f"variables of the namespace {name!r} need require {extension!r}")
 
     # Matching
 

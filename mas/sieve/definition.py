@@ -61,6 +61,7 @@ class TagRule:
     """A tagged argument. At most one tag of a ``group`` may stand in a call; the call holds it under the group's name.
 
     name: without the colon. value: the type of the argument after it, None when there is none. needs: the extension that must be required.
+    beside: the tag that must stand in the same call.
     """
 
     name: str
@@ -69,6 +70,7 @@ class TagRule:
     needs: str = ""
     constant: bool = False
     check: Check | None = None
+    beside: str = ""
 
     @property
     def slot(self) -> str:
@@ -130,9 +132,9 @@ class Extension:
     match_types: names that become tags of every matching test. comparators: names for ``:comparator``.
     implies: extensions that are required along with it. interprets: it changes how the text of a script is read, so ``ihave`` may not
     name it [RFC5463 4]. environment: items of the ``environment`` test, by name. regex: makes the matcher of ``:regex`` from a pattern and
-    whether case counts not. mime_header: handler of header, address and exists with ``:mime``. deprecated: what a script that requires it
-    is warned of; it is not announced then. at_delivery: only for mail that arrives, so a script that requires it cannot run at an IMAP
-    event [RFC6785 3.11].
+    whether case counts not. mime_header: handler of header, address and exists with ``:mime``. namespace: of variables that strings may
+    refer to [RFC5229 3]. deprecated: what a script that requires it is warned of; it is not announced then. at_delivery: only for mail
+    that arrives, so a script that requires it cannot run at an IMAP event [RFC6785 3.11].
     """
 
     name: str
@@ -145,6 +147,7 @@ class Extension:
     environment: Mapping[str, Callable[[Run], str | None]] = field(default_factory=dict)
     regex: Callable[[str, bool], Any] | None = None
     mime_header: Handler | None = None
+    namespace: str = ""
     deprecated: str = ""
     at_delivery: bool = False
 
@@ -166,6 +169,7 @@ class Registry:
         self.environment: dict[str, Callable[[Run], str | None]] = {}
         self.regex: Callable[[str, bool], Any] | None = None
         self.mime_header: Handler = _no_mime
+        self.namespaces: dict[str, str] = {}
         added: dict[tuple[Role, str], list[TagRule]] = {}
         match_types: list[TagRule] = []
         for extension in extensions:
@@ -176,6 +180,8 @@ class Registry:
                 added.setdefault(place, []).extend(more)
             match_types.extend(extension.match_types)
             self.environment.update(extension.environment)
+            if extension.namespace:
+                self.namespaces[extension.namespace] = extension.name
             self.regex = extension.regex or self.regex
             self.mime_header = extension.mime_header or self.mime_header
         for name in implicit:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mas.sieve.limits import Limits
 from mas.sieve.program import Template
 
 if TYPE_CHECKING:
@@ -50,14 +49,19 @@ def decode_characters(text: str) -> str:
         raise ValueError("${hex:...} does not give valid UTF-8") from None
 
 
-def template(text: str, limits: Limits) -> Template | str:
-    """A Template when ``text`` refers to variables, the text otherwise. Raises ValueError for an unknown namespace or number too high."""
+def namespaces(text: str) -> list[str]:
+    """The namespaces that the references in ``text`` name, in lower case."""
+    return [name.partition(".")[0].lower() for name in _VARIABLE.findall(text) if "." in name]
+
+
+def template(text: str) -> Template | str:
+    """A Template when ``text`` refers to variables, the text otherwise."""
     parts: list[str | Callable[[Run], str]] = []
     at = 0
     for match in _VARIABLE.finditer(text):
         if match.start() > at:
             parts.append(text[at : match.start()])
-        parts.append(reference(match[1], limits))
+        parts.append(reference(match[1]))
         at = match.end()
     if not parts:
         return text
@@ -68,7 +72,7 @@ def template(text: str, limits: Limits) -> Template | str:
     return Template(text, tuple(parts))
 
 
-def reference(name: str, limits: Limits) -> Callable[[Run], str]:
+def reference(name: str) -> Callable[[Run], str]:
     """The function that gives a variable's value in a run."""
     if name.isdigit():
         # One that no match can have set is the empty string [RFC5229 3.2].

@@ -21,6 +21,7 @@ _FIELD_NAME = re.compile(r"[!-9;-~]+\Z")
 _ADDRESS = re.compile(
     r"[^\s@<>()\[\],;:\\\"]+(?:\.[^\s@<>()\[\],;:\\\"]+)*@[^\s@<>(),;:\\\"]+\Z|\"[^\"\r\n]*\"@[^\s@<>(),;]+\Z"
 )
+_NO_PHRASE = frozenset('"<>\\\r\n')
 ADDRESS_FIELDS = frozenset(
     {
         "from",
@@ -71,9 +72,24 @@ def is_address(text: str) -> bool:
     return bool(_ADDRESS.match(text))
 
 
+def addr_spec(text: str) -> str:
+    """The address of a sieve-address; empty when ``text`` is none. [RFC5228 2.4.2.3]
+
+    sieve-address = addr-spec / phrase "<" addr-spec ">"
+    """
+    address = text.strip()
+    if address.endswith(">"):
+        phrase, opened, address = address[:-1].rpartition("<")
+        phrase = phrase.strip()
+        quoted = len(phrase) > 1 and phrase[0] == phrase[-1] == '"'
+        if not opened or any(char in _NO_PHRASE for char in (phrase[1:-1].replace('\\"', "") if quoted else phrase)):
+            return ""
+    return address if is_address(address) else ""
+
+
 def check_address(checker: Checker, text: str, offset: int) -> None:
-    """addr-spec, without a display name."""
-    if not is_address(text):
+    """sieve-address"""
+    if not addr_spec(text):
         checker.note(offset, f"{text!r} is not an address")
 
 
@@ -148,8 +164,10 @@ def run_redirect(run: Run, call: Call) -> None:
     """redirect [RFC5228 4.2]"""
     address = run.argument(call, "address")
     is_list = "list" in call.tags
-    if not is_list and not is_address(address):
-        raise RunError(f"redirect: {address!r} is not an address", call.line)
+    if not is_list:
+        address, written = addr_spec(address), address
+        if not address:
+            raise RunError(f"redirect: {written!r} is not an address", call.line)
     run.act(Redirect(address, is_list), cancels_keep="copy" not in call.tags)
 
 

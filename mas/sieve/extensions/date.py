@@ -144,7 +144,7 @@ def _check_part(checker: Checker, text: str, offset: int) -> None:
 
 def _check_zone(checker: Checker, text: str, offset: int) -> None:
     if zone_minutes(text) is None:
-        checker.note(offset, f"{text!r} is not a time zone such as +0100")
+        checker.warn(offset, f"{text!r} is not a time zone such as +0100: the test is false")
 
 
 _ZONE_TAG = TagRule("zone", Kind.STRING, group="zone", check=_check_zone)
@@ -170,7 +170,10 @@ DATE = Extension(
 INDEX = Extension(
     "index",
     tags={
-        (Role.TEST, name): (TagRule("index", Kind.NUMBER, needs="index"), TagRule("last", needs="index"))
+        (Role.TEST, name): (
+            TagRule("index", Kind.NUMBER, needs="index"),
+            TagRule("last", needs="index", beside="index"),
+        )
         for name in ("header", "address", "date")
     },
 )

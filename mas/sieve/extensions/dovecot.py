@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mas.sieve.actions import Pipe, Report
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Asking, Extension, Kind, Parameter, Role, TagRule, command, test
-from mas.sieve.extensions.base import check_address
+from mas.sieve.extensions.base import addr_spec, check_address
 from mas.sieve.extensions.variables import check_name, set_variable
 from mas.sieve.program import Call
 from mas.sieve.questions import FilterMessage, RunProgram
@@ -109,10 +109,13 @@ def run_debug(run: Run, call: Call) -> None:
 
 def run_report(run: Run, call: Call) -> None:
     """report: an abuse report about the message [RFC5965]."""
+    address = run.argument(call, "address")
+    if not addr_spec(address):
+        raise RunError(f"report: {address!r} is not an address", call.line)
     action = Report(
         run.argument(call, "feedback-type"),
         run.argument(call, "text"),
-        run.argument(call, "address"),
+        addr_spec(address),
         "headers_only" in call.tags,
     )
     run.act(action, cancels_keep=False)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mas.sieve.actions import AddField, RemoveField
-from mas.sieve.compiler import Checker
 from mas.sieve.definition import Asking, Extension, Kind, Parameter, TagRule, command
 from mas.sieve.extensions.base import check_field_name
 from mas.sieve.matching import MATCH_TAGS, match
@@ -108,11 +107,6 @@ def run_deleteheader(run: Run, call: Call) -> Asking:
         run.result.edits.append(RemoveField(name, number))
 
 
-def _check_delete(checker: Checker, call: Call) -> None:
-    if "last" in call.tags and "index" not in call.tags:
-        checker.note(call.offsets["last"], ":last needs :index")
-
-
 _NAME_PARAMETER = Parameter("field-name", Kind.STRING, check=check_field_name)
 EDITHEADER = Extension(
     "editheader",
@@ -130,10 +124,9 @@ EDITHEADER = Extension(
             run_deleteheader,
             _NAME_PARAMETER,
             Parameter("keys", Kind.STRINGS, optional=True),
-            tags=(*MATCH_TAGS, TagRule("index", Kind.NUMBER), TagRule("last")),
+            tags=(*MATCH_TAGS, TagRule("index", Kind.NUMBER), TagRule("last", beside="index")),
             matches=True,
             needs="editheader",
-            check=_check_delete,
         ),
     ),
 )

@@ -50,4 +50,4 @@ ENVIRONMENT = Extension(
         ),
     ),
 )
-DOVECOT_ENVIRONMENT = Extension("vnd.dovecot.environment", implies=("environment",))
+DOVECOT_ENVIRONMENT = Extension("vnd.dovecot.environment", implies=("environment",), namespace="env")

@@ -79,6 +79,7 @@ def check_global(checker: Checker, text: str, offset: int) -> None:
 
 INCLUDE = Extension(
     "include",
+    namespace="global",
     definitions=(
         command(
             "include",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mas.sieve.actions import Vacation
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Extension, Kind, Parameter, Role, TagRule, command
-from mas.sieve.extensions.base import check_address
+from mas.sieve.extensions.base import addr_spec, check_address
 from mas.sieve.extensions.fcc import file_copy
 from mas.sieve.program import Call
 
@@ -40,7 +40,7 @@ def run_vacation(run: Run, call: Call) -> None:
             seconds,
             subject,
             sender,
-            run.tagged_list(call, "addresses") or (),
+            tuple(addr_spec(address) or address for address in run.tagged_list(call, "addresses") or ()),
             "mime" in call.tags,
             handle,
             file_copy(run, call),
@@ -49,9 +49,10 @@ def run_vacation(run: Run, call: Call) -> None:
     )
 
 
-def _check_from(checker: Checker, text: str, offset: int) -> None:
-    address = text.rpartition("<")[2].rstrip("> \t") if "<" in text else text.strip()
-    check_address(checker, address, offset)
+def _warn_address(checker: Checker, text: str, offset: int) -> None:
+    """It only never is the recipient's: scripts that ran elsewhere go on running."""
+    if not addr_spec(text):
+        checker.warn(offset, f"{text!r} is not an address")
 
 
 VACATION = Extension(
@@ -64,8 +65,8 @@ VACATION = Extension(
             tags=(
                 TagRule("days", Kind.NUMBER, group="period"),
                 TagRule("subject", Kind.STRING),
-                TagRule("from", Kind.STRING, check=_check_from),
-                TagRule("addresses", Kind.STRINGS, check=check_address),
+                TagRule("from", Kind.STRING, check=check_address),
+                TagRule("addresses", Kind.STRINGS, check=_warn_address),
                 TagRule("mime"),
                 TagRule("handle", Kind.STRING),
             ),
