@@ -35,7 +35,7 @@ from mas.config import Config
 from mas.delivery import Delivery, DeliveryResult, Envelope, Recipient, split_address
 from mas.errors import ConfigError, MasError, MessageTooBig, OverQuota, UserDisabled, UserUnknown
 from mas.protocols.lmtp.grammar import Address, Rcpt, parse_command
-from mas.server.composition import Filtering, sieve_language
+from mas.server.filtering import Filtering, sieve_language
 from mas.storage.mime.crlf import CrlfLines
 from mas.storage.model import MailboxName
 from mas.storage.store import MaildirStore

@@ -39,7 +39,6 @@ from mas.auth.sasl.steps import (
 )
 from mas.auth.schemes import SchemeError, Stored, cram_secret, scram_secret
 from mas.auth.scram import ALGORITHMS, ScramKeys, made_up_salt, scram_keys
-from mas.auth.tokens import BadToken
 from mas.errors import (
     AddressNotAllowed,
     AuthFailed,
@@ -241,6 +240,8 @@ class Login:
 
     async def _token(self, token: str, authzid: str) -> str | None:
         """Why a token is refused, as an OAuth error; None: it is good, and its user is known. Raises AuthUnavailable."""
+        from mas.auth.tokens import BadToken  # slow to import, and few have it
+
         names = self._named(authzid)
         self._pair = token.encode()
         await self._wait(None)

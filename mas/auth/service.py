@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy
 import structlog
@@ -26,11 +26,13 @@ from mas.auth.login import Login
 from mas.auth.passdb import Answer, SqlPassdb
 from mas.auth.penalty import LocalCounters, Penalty
 from mas.auth.query import Query
-from mas.auth.tokens import Tokens
 from mas.auth.userdb import PrefetchUserdb, SqlUserdb, StaticUserdb, Userdb, make_user, prefetched, require
 from mas.config import Config
 from mas.errors import AuthUnavailable, ConfigError, UserUnknown
 from mas.user import User
+
+if TYPE_CHECKING:
+    from mas.auth.tokens import Tokens
 
 log = structlog.get_logger("mas.auth")
 
@@ -72,7 +74,11 @@ class Accounts:
         self.scram_iterations = auth.scram_iterations
         self.certificate_username = auth.certificate_username
         self.host_key = load_host_key(config.state_dir) if any("SCRAM" in name for name in auth.mechanisms) else b""
-        self.tokens = Tokens(auth.oauth2) if auth.oauth2.jwks else None
+        self.tokens: Tokens | None = None
+        if auth.oauth2.jwks:
+            from mas.auth import tokens  # slow to import, and few have it
+
+            self.tokens = tokens.Tokens(auth.oauth2)
         self._oauth_hints = {
             key: value
             for key, value in (

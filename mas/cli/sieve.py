@@ -115,7 +115,7 @@ def put(
     activate: Annotated[bool, typer.Option("--activate", help="Make it the active one.")] = False,
 ) -> None:
     """Store a script that compiles."""
-    from mas.server.composition import sieve_language
+    from mas.server.filtering import sieve_language
 
     settings: Settings = context.obj
     content = sys.stdin.buffer.read() if str(file) == "-" else _read(file)

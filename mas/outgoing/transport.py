@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from urllib.parse import urlsplit
 
-import aiosmtplib
-
 from mas.outgoing.queue import Envelope, NotNow, Refused, Send, Unreachable
 
 _TIMEOUT = 60.0
@@ -21,6 +19,8 @@ def smtp(url: str, hostname: str) -> Send:
     host, port = parts.hostname or "127.0.0.1", parts.port or _DEFAULT_PORTS[parts.scheme]
 
     async def send(envelope: Envelope, message: bytes) -> None:
+        import aiosmtplib  # not above: most runs of mas deliver send nothing
+
         client = aiosmtplib.SMTP(
             hostname=host,
             port=port,

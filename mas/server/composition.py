@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mas import logs
-from mas.auth.interface import Authenticator
 from mas.auth.service import open_authenticator
 from mas.config import Config
 from mas.delivery import Delivery
 from mas.errors import ConfigError, MasError
 from mas.events.desk import Desk, Listener
-from mas.filtering.filter import Filter
 from mas.filtering.imap_events import ImapEvents
 from mas.filtering.imap_rules import Rules
 from mas.filtering.memory import Memory
 from mas.metrics import table as metrics
-from mas.outgoing import transport
 from mas.outgoing.queue import Envelope, Queue
 from mas.protocols.auth_socket import session as auth_socket
 from mas.protocols.auth_socket.userdb import session as userdb_socket
@@ -28,13 +25,12 @@ from mas.protocols.listener import Service
 from mas.protocols.lmtp.session import Lmtp
 from mas.protocols.managesieve import session as managesieve
 from mas.protocols.session import Channel, Peer
+from mas.server.filtering import Filtering, sieve_language
 from mas.server.monitoring import Monitoring
 from mas.server.worker import Birth, Composition, Job
 from mas.services import Services
 from mas.sessions import Registry
 from mas.sieve.definition import Registry as Language
-from mas.sieve.extensions import DEFAULT, OPTIONAL, imapsieve, registry_of, spamtest
-from mas.storage.interface import Store
 from mas.storage.store import MaildirStore
 from mas.training import rspamd
 from mas.training.learner import Learner
@@ -137,46 +133,6 @@ async def compose(config: Config, registry: Registry, birth: Birth) -> Compositi
     )
 
 
-def sieve_language(config: Config) -> Language:
-    """The Sieve extensions that this host offers its users: those with programs only where there is a folder of programs."""
-    return _language(config, ())
-
-
-def administrators_language(config: Config) -> Language:
-    """What the administrator's scripts may use: all that users may, the global extensions, and whatever is configured for them."""
-    settings = config.sieve
-    folders = {"pipe": settings.pipe_bin_dir, "filter": settings.filter_bin_dir, "execute": settings.execute_bin_dir}
-    also = [f"vnd.dovecot.{name}" for name, folder in folders.items() if folder]
-    if config.imapsieve:
-        also += [imapsieve.IMAPSIEVE.name, imapsieve.DOVECOT_IMAPSIEVE.name]
-    return _language(config, also, settings.global_extensions)
-
-
-def _language(config: Config, also: Sequence[str], more: str = "") -> Language:
-    settings = config.sieve
-    folders = {"pipe": settings.pipe_bin_dir, "filter": settings.filter_bin_dir, "execute": settings.execute_bin_dir}
-    missing = {f"vnd.dovecot.{name}" for name, folder in folders.items() if not folder}
-    tested = {
-        extension.name: extension
-        for extension in spamtest.extensions(_verdict(config, "spamtest"), _verdict(config, "virustest"))
-    }
-    known = [
-        tested.get(extension.name, extension) for extension in (*DEFAULT, *OPTIONAL) if extension.name not in missing
-    ]
-    key = "extensions"
-    try:
-        registry_of(settings.extensions, known=known)
-        key = "global_extensions"
-        # Dovecot's recipes name the programs' extensions whether or not there are programs.
-        also = [*also, *(word for word in more.replace("+", " ").split() if word not in missing)]
-        registry_of(settings.extensions, known=known, also=also)
-        key = "implicit_extensions"
-        implicit = [word.removeprefix("+") for word in settings.implicit_extensions.split()]
-        return registry_of(settings.extensions, known=known, also=also, implicit=implicit)
-    except ValueError as error:
-        raise ConfigError([f"sieve.{key}: {error}"]) from None
-
-
 def _training(config: Config, store: MaildirStore) -> tuple[Learner, Queue, Memory] | None:
     """Spam training, with its queue and its memory; None when it is off."""
     if not config.rspamd.controller:
@@ -197,44 +153,6 @@ def _training(config: Config, store: MaildirStore) -> tuple[Learner, Queue, Memo
     queue = Queue(config.state_dir / "training", send, given_up)
     memory = Memory(config.state_dir / "training.db")
     return Learner(store, queue, memory, lambda kind: count("noted", kind)), queue, memory
-
-
-def _verdict(config: Config, name: str) -> spamtest.Verdict | None:
-    settings = {key.removeprefix(f"{name}_"): value for key, value in config.sieve if key.startswith(f"{name}_")}
-    if not settings["status_header"]:
-        return None
-    texts = dict(text.rsplit("=", 1) for text in settings["texts"])
-    return spamtest.Verdict(
-        settings["status_header"],
-        settings["status_type"],
-        settings["max_value"],
-        settings["max_header"],
-        {text.lower(): int(number) for text, number in texts.items()},
-    )
-
-
-class Filtering:
-    """Sieve at delivery, with the mail that it sends."""
-
-    def __init__(self, config: Config, store: Store, auth: Authenticator, language: Language) -> None:
-        self._auth = auth
-        send = (
-            transport.sendmail(config.sieve.sendmail)
-            if config.sieve.sendmail
-            else transport.smtp(config.sieve.submission, config.hostname)
-        )
-        self.queue = Queue(config.state_dir / "outgoing", send, self._given_up)
-        self.memory = Memory(config.state_dir / "sieve.db")
-        self.filter = Filter(store, config, language, self.queue, self.memory, administrators_language(config))
-
-    async def _given_up(self, envelope: Envelope, message: bytes, why: str) -> None:
-        user = await self._auth.lookup(envelope.user, "sieve")
-        await self.filter.refused(envelope, message, why, user)
-
-    async def close(self) -> None:
-        """Wait for what is being sent."""
-        await self.queue.close()
-        self.memory.close()
 
 
 def _managesieve(

@@ -18,8 +18,11 @@ import mas
 from mas.config import Config
 
 _NOT_FOR_WORKERS = ("mas.cli", "mas.demo", "mas.__main__")
-_BY_NAME = ("idna", "stringprep", "unicodedata", "multiprocessing.resource_tracker", "concurrent.futures.thread")
-"""What the standard library imports only when it is first used."""
+_BY_NAME = (
+    "idna", "stringprep", "unicodedata", "multiprocessing.resource_tracker", "concurrent.futures.thread",
+    "aiosmtplib",
+)  # fmt: skip
+"""What the standard library, and MAS itself for the sake of its commands, imports only when it is first used."""
 
 
 def preload(config: Config) -> Config:
