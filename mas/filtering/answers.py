@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mas.filtering import programs
-from mas.filtering.view import HeaderView, body
+from mas.filtering.edits import NewMessage, applied
+from mas.filtering.rewrite import enclose, replace_part
+from mas.filtering.view import body
+from mas.sieve.actions import Edit, Rewritten
 from mas.sieve.questions import (
+    EncloseMessage,
     FilterMessage,
     IncludeScript,
     ListHolds,
@@ -18,12 +23,13 @@ from mas.sieve.questions import (
     MetadataValue,
     Question,
     ReadBody,
+    ReplacePart,
     RunProgram,
     SeenBefore,
     SpecialUseExists,
 )
 from mas.storage.interface import Account
-from mas.storage.mime.window import header_end
+from mas.storage.mime.limits import MimeLimits
 from mas.storage.model import MailboxInfo
 
 if TYPE_CHECKING:
@@ -35,39 +41,20 @@ Content = Callable[[], Awaitable[bytes]]
 """Gives all octets of the message as it came."""
 
 
-class FilteredMessage(HeaderView):
-    """The message after a program has changed it."""
-
-    __slots__ = ("content",)
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content[: header_end(content, 0, len(content))], len(content))
-        self.content = content
-
-
 class Answers:
     """Answers for one run: one message, one user."""
 
-    def __init__(
-        self, owner: Filter, content: Content, block: bytes, account: Account, transaction: Transaction
-    ) -> None:
+    def __init__(self, owner: Filter, content: Content, account: Account, transaction: Transaction) -> None:
         self._filter = owner
         self._content = content
-        self._block = block
         self._account = account
         self._transaction = transaction
         self._mailboxes: Sequence[MailboxInfo] | None = None
-        self.filtered: FilteredMessage | None = None
 
-    async def whole(self) -> bytes:
-        """All octets of the message as it is now."""
-        if self.filtered is not None:
-            return self.filtered.content
-        return await self._content()
-
-    def block(self) -> bytes:
-        """The header block of the message as it is now."""
-        return self._block if self.filtered is None else self.filtered.block
+    async def whole(self, edits: Sequence[Edit] = ()) -> bytes:
+        """All octets of the message after these edits."""
+        rewritten = any(isinstance(edit, Rewritten) for edit in edits)
+        return applied(b"" if rewritten else await self._content(), edits)
 
     async def mailboxes(self) -> Sequence[MailboxInfo]:
         """The user's mailboxes; listed once a run."""
@@ -86,8 +73,8 @@ class Answers:
     async def answer(self, question: Question) -> Any:
         """What ``mas.sieve.questions`` says is to be answered."""
         match question:
-            case ReadBody():
-                data = await self.whole()
+            case ReadBody(edits=edits):
+                data = await self.whole(edits)
                 return await asyncio.to_thread(body, data, self._filter.mime_limits)
             case MailboxExists(names=names):
                 known = {info.name for info in await self.mailboxes()}
@@ -114,20 +101,26 @@ class Answers:
                 return await self._run_program(question)
             case FilterMessage():
                 return await self._filter_message(question)
+            case ReplacePart() | EncloseMessage():
+                data = await self.whole(question.edits)
+                sender = self._filter.email(self._account.user)
+                return await asyncio.to_thread(rewritten, data, question, sender, self._filter.mime_limits)
 
     async def _run_program(self, question: RunProgram) -> tuple[bool, str]:
-        data = await self.whole() if question.message else (question.input or "").encode("utf-8", "replace")
+        data = (
+            await self.whole(question.edits) if question.message else (question.input or "").encode("utf-8", "replace")
+        )
         folder = self._filter.settings.execute_bin_dir
         outcome = await self._program(folder, question.program, question.arguments, data)
         return outcome.status == 0, outcome.output.decode("utf-8", "replace")
 
-    async def _filter_message(self, question: FilterMessage) -> FilteredMessage | None:
+    async def _filter_message(self, question: FilterMessage) -> NewMessage | None:
         folder = self._filter.settings.filter_bin_dir
-        outcome = await self._program(folder, question.program, question.arguments, await self.whole())
+        data = await self.whole(question.edits)
+        outcome = await self._program(folder, question.program, question.arguments, data)
         if outcome.status or not outcome.output:
             return None
-        self.filtered = FilteredMessage(outcome.output.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
-        return self.filtered
+        return NewMessage(outcome.output.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
 
     async def _program(self, folder: str, program: str, arguments: tuple[str, ...], data: bytes) -> programs.Outcome:
         return await programs.run(
@@ -139,3 +132,30 @@ class Answers:
             self._transaction,
             seconds=self._filter.settings.program_timeout,
         )
+
+
+def rewritten(
+    content: bytes, question: ReplacePart | EncloseMessage, sender: str, limits: MimeLimits
+) -> NewMessage | None:
+    """The answer to a question of replace and enclose. sender: the address of the user, for a message that has no other author."""
+    if isinstance(question, EncloseMessage):
+        return NewMessage(
+            enclose(
+                content,
+                question.text,
+                subject=question.subject,
+                headers=question.headers,
+                sender=sender,
+                now=time.time(),
+            )
+        )
+    changed = replace_part(
+        content,
+        question.path,
+        question.text,
+        mime=question.mime,
+        subject=question.subject,
+        sender=question.sender,
+        limits=limits,
+    )
+    return None if changed is None else NewMessage(changed)

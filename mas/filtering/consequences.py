@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from mas import logs
 from mas.filtering import programs
 from mas.filtering.answers import Answers
-from mas.filtering.edits import edited
 from mas.filtering.view import HeaderView
 from mas.outgoing import compose
 from mas.outgoing.compose import Original
@@ -66,10 +65,7 @@ class Consequences:
 
     async def _redirect(self, action: Redirect) -> None:
         head = f"X-Sieve: MAS\r\nX-Sieve-Redirected-From: {self.transaction.recipient}\r\n".encode()
-        whole, original = await self.answers.whole(), self.original
-        if action.edits:
-            block = self.answers.block()
-            whole = edited(block, action.edits) + whole[len(block) :]
+        whole, original = await self.answers.whole(action.edits), self.original
         message_id = original.first("message-id")
         await self._send(
             "redirect",
@@ -157,7 +153,7 @@ class Consequences:
             settings.pipe_bin_dir,
             action.program,
             action.arguments,
-            await self.answers.whole(),
+            await self.answers.whole(action.edits),
             user,
             self.transaction,
             seconds=settings.program_timeout,
@@ -167,7 +163,7 @@ class Consequences:
         # The message is lost to the program: it stays with the user.
         _log.error("pipe failed, message kept", user=user.name, program=action.program, session=self.session)
         if not self.at_event:
-            await self.owner.keep_copy(await self.answers.whole(), self.account)
+            await self.owner.keep_copy(await self.answers.whole(action.edits), self.account)
         return False
 
     async def _vacation(self, action: Vacation) -> None:

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mas.filtering.answers import rewritten
+from mas.filtering.edits import applied
 from mas.filtering.view import HeaderView, body
+from mas.sieve.actions import Rewritten
 from mas.sieve.compiler import compile_script
 from mas.sieve.definition import Registry
 from mas.sieve.interpreter import Result, Run
@@ -19,17 +22,22 @@ from mas.sieve.limits import Limits
 from mas.sieve.message import Transaction
 from mas.sieve.program import Program
 from mas.sieve.questions import (
+    EncloseMessage,
     FilterMessage,
     IncludeScript,
     MailboxExists,
     MailboxIdExists,
     Question,
     ReadBody,
+    ReplacePart,
     RunProgram,
     SpecialUseExists,
 )
 from mas.storage.mime.limits import MimeLimits
 from mas.storage.mime.window import header_end
+
+_SENDER = "user@localhost"
+"""The author of what enclose makes."""
 
 
 def dry_run(
@@ -69,8 +77,10 @@ def dry_run(
 
 def _answer(question: Question, data: bytes, script: Path, registry: Registry, limits: Limits | None) -> Any:
     match question:
-        case ReadBody():
-            return body(data, MimeLimits())
+        case ReadBody(edits=edits):
+            return body(applied(data, edits), MimeLimits())
+        case ReplacePart() | EncloseMessage():
+            return rewritten(applied(data, question.edits), question, _SENDER, MimeLimits())
         case MailboxExists() | MailboxIdExists() | SpecialUseExists():
             return True
         case IncludeScript(name=name):
@@ -102,6 +112,8 @@ def describe(result: Result) -> list[str]:
 
 
 def _words(action: object) -> str:
+    if isinstance(action, Rewritten):
+        return f"another message of {action.message.size} octets"
     values = {name: getattr(action, name) for name in action.__slots__ if name != "edits"}  # type: ignore[attr-defined]  # every action has slots
     told = ", ".join(
         f"{name.replace('_', ' ')}: {value}" for name, value in values.items() if value not in (None, False, "", ())

@@ -22,7 +22,6 @@ from mas.errors import Rejected
 from mas.filtering import user_log
 from mas.filtering.answers import Answers
 from mas.filtering.consequences import Consequence, Consequences
-from mas.filtering.edits import edited
 from mas.filtering.memory import Memory
 from mas.filtering.scripts import Broken, Scripts
 from mas.filtering.steps import Steps
@@ -30,7 +29,7 @@ from mas.filtering.view import HeaderView
 from mas.outgoing.compose import Original
 from mas.outgoing.queue import Envelope as OutgoingEnvelope
 from mas.outgoing.queue import Queue
-from mas.sieve.actions import FileCopy, FileInto, HeaderEdit, Keep, Pipe, Redirect, Reject
+from mas.sieve.actions import Edit, FileCopy, FileInto, Keep, Pipe, Redirect, Reject
 from mas.sieve.definition import Registry
 from mas.sieve.interpreter import Result, Run
 from mas.sieve.limits import Limits
@@ -119,15 +118,13 @@ class Filter:
         async def content() -> bytes:
             return b"".join([chunk async for chunk in message.whole().chunks()])
 
-        answers = Answers(self, content, view.block, account, transaction)
+        answers = Answers(self, content, account, transaction)
         while not isinstance(step, Result):
             step = await asyncio.to_thread(steps.send, await answers.answer(step))
         if step.error:
             await self._tell_failed(user, step, envelope)
-        if step.replaced is None:
-            answers.filtered = None
         if self.settings.discard and _discards(step):
-            step = await self._instead(step, answers.filtered or view, answers, transaction, user, envelope)
+            step = await self._instead(step, view, answers, transaction, user, envelope)
         original = original_of(view, transaction)
         after = Consequences(self, original, answers, account, transaction, self.email(user), envelope.session)
         return await self._decision(step, view, after, default)
@@ -161,8 +158,6 @@ class Filter:
             await self._tell_failed(user, step, envelope)
         step.actions[:0] = first.actions
         step.to_record[:0] = first.to_record
-        if step.replaced is None:
-            step.replaced = first.replaced
         return step
 
     def _run(
@@ -207,7 +202,7 @@ class Filter:
 
     async def _decision(self, result: Result, view: HeaderView, after: Consequences, default: Save) -> Decision:
         answers, user = after.answers, after.account.user
-        wanted: list[tuple[Save, tuple[HeaderEdit, ...]]] = []
+        wanted: list[tuple[Save, tuple[Edit, ...]]] = []
         later: list[Consequence] = []
         refusal: Exception | None = None
         stopped = False
@@ -236,14 +231,14 @@ class Filter:
         return Decision(saves, changed, then if later or result.to_record else None, refusal)
 
     async def _forms(
-        self, wanted: Sequence[tuple[Save, tuple[HeaderEdit, ...]]], answers: Answers, user: User
+        self, wanted: Sequence[tuple[Save, tuple[Edit, ...]]], answers: Answers, user: User
     ) -> tuple[list[Save], list[Incoming]]:
         """The saves, each with the message as the script had changed it by then; and those messages."""
-        forms: dict[tuple[HeaderEdit, ...], Incoming] = {}
+        forms: dict[tuple[Edit, ...], Incoming] = {}
         saves: list[Save] = []
         try:
             for save, edits in wanted:
-                if not edits and answers.filtered is None:
+                if not edits:
                     saves.append(save)
                     continue
                 if edits not in forms:
@@ -284,14 +279,13 @@ class Filter:
         """Whether an id is remembered."""
         return await asyncio.to_thread(self.memory.seen, user.name, key)
 
-    async def changed(self, edits: Sequence[HeaderEdit], answers: Answers, user: User) -> Incoming:
+    async def changed(self, edits: Sequence[Edit], answers: Answers, user: User) -> Incoming:
         """The message as it is now with its header edited: entered, for the caller to leave."""
-        whole, block = await answers.whole(), answers.block()
+        content = await answers.whole(edits)
         changed = self.store.incoming(user)
         await changed.__aenter__()
         try:
-            await changed.write(edited(block, edits))
-            await changed.write(whole[len(block) :])
+            await changed.write(content)
             await changed.finish()
         except BaseException as error:
             await changed.__aexit__(type(error), error, error.__traceback__)

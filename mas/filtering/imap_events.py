@@ -104,7 +104,7 @@ class ImapEvents:
         transaction = Transaction(
             email, email, own_addresses=(user.name,), delimiter=owner.config.lmtp.recipient_delimiter
         )
-        answers = Answers(owner, message.content, message.view.block, account, transaction)
+        answers = Answers(owner, message.content, account, transaction)
         environment = {
             **owner.environment(user),
             "location": "MS",
@@ -146,8 +146,6 @@ class ImapEvents:
                 uid=message.uid,
                 exc_info=step.bug,
             )
-        if step.replaced is None:
-            answers.filtered = None
         original = original_of(message.view, transaction)
         after = Consequences(owner, original, answers, account, transaction, email, "", at_event=True)
         await self._carry_out(step, selection, message, after)
@@ -186,7 +184,7 @@ class ImapEvents:
     async def _file_copy(self, action: FileInto, selection: Selection, message: _Message, after: Consequences) -> None:
         owner, account = self._filter, after.account
         save = await owner.save_of(action, after.answers)
-        if not action.edits and after.answers.filtered is None and action.flags is None:
+        if not action.edits and action.flags is None:
             try:
                 await selection.copy([message.uid], save.mailbox)
             except MailboxNotFound:

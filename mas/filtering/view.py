@@ -115,6 +115,11 @@ class BodyPart:
         values = self._view.header("content-disposition")
         return values[0].partition(";")[0].strip().lower() if values else ""
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Where the part begins (its header) and ends."""
+        return self._row.start, self._row.end
+
     def header(self, name: str) -> Sequence[str]:
         """As PartView.header."""
         return self._view.header(name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mas.sieve.message import MessageView
+
 
 @dataclass(frozen=True, slots=True)
 class AddField:
@@ -22,7 +24,18 @@ class RemoveField:
     index: int
 
 
-HeaderEdit = AddField | RemoveField
+@dataclass(frozen=True, slots=True, eq=False)
+class Rewritten:
+    """The message became another one: by a program, replace or enclose. ``message``: what the caller has answered.
+
+    enclosing: what stands before it in a list of edits is what a redirect sends [RFC5703 6].
+    """
+
+    message: MessageView
+    enclosing: bool = False
+
+
+Edit = AddField | RemoveField | Rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +43,7 @@ class Keep:
     """File into the default mailbox. ``flags`` None: nothing said of flags. ``edits``: changes of the header that it is filed with."""
 
     flags: tuple[str, ...] | None = None
-    edits: tuple[HeaderEdit, ...] = field(default=(), compare=False, repr=False)
+    edits: tuple[Edit, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +57,7 @@ class FileInto:
     create: bool = False
     special_use: str = ""
     mailbox_id: str = ""
-    edits: tuple[HeaderEdit, ...] = field(default=(), compare=False, repr=False)
+    edits: tuple[Edit, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,7 @@ class Redirect:
 
     address: str
     is_list: bool = False
-    edits: tuple[HeaderEdit, ...] = field(default=(), compare=False, repr=False)
+    edits: tuple[Edit, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +121,7 @@ class Pipe:
     program: str
     arguments: tuple[str, ...] = ()
     try_only: bool = False
+    edits: tuple[Edit, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

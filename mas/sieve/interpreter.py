@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from types import GeneratorType
 from typing import Any
 
-from mas.sieve.actions import Action, FileInto, HeaderEdit, Keep, Redirect, Reject, Vacation
+from mas.sieve.actions import Action, Edit, FileInto, Keep, Pipe, Redirect, Reject, Rewritten, Vacation
 from mas.sieve.definition import Registry
 from mas.sieve.limits import Limits
 from mas.sieve.message import MessageView, PartView, Transaction
@@ -45,22 +45,21 @@ class Result:
     """What the scripts decided.
 
     keep: the message is (also) kept in the default mailbox; keep_flags are its flags (None: nothing said).
-    edits: changes of the header, in order. to_record: ids that the caller records when the delivery has succeeded.
+    edits: changes of the message, in order. to_record: ids that the caller records when the delivery has succeeded.
     error: the run-time error that ended a script; ``keep`` is true then. bug: the exception behind it when it was none of the script's.
-    debug: lines of debug_log. replaced: the message that a program made of this one.
+    debug: lines of debug_log.
     """
 
     actions: list[Action] = field(default_factory=list)
     keep: bool = True
     keep_flags: tuple[str, ...] | None = None
-    edits: list[HeaderEdit] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
     to_record: list[SeenBefore] = field(default_factory=list)
     error: RunError | None = None
     error_script: str = ""
     bug: Exception | None = None
     debug: list[str] = field(default_factory=list)
     trace: list[TraceLine] = field(default_factory=list)
-    replaced: Any = None
 
 
 class StopScript(Exception):
@@ -128,6 +127,7 @@ class Run:
         self.includes = 0
         self.included: set[tuple[bool, str]] = set()
         self._steps = 0
+        self._rewrites = 0
         self._clock = cpu_clock
         self._started = cpu_clock() if cpu_clock else 0.0
         self._body: PartView | None = None
@@ -143,7 +143,7 @@ class Run:
                 break
             self._fresh(program)
             result.keep = False
-            before = (list(result.actions), list(result.edits), list(result.to_record), result.replaced)
+            before = (list(result.actions), list(result.edits), list(result.to_record))
             try:
                 self._only_here(program)
                 yield from self.block(program.calls)
@@ -155,7 +155,7 @@ class Run:
                     error = RunError(f"internal error ({type(error).__name__})")
                 result.error = error if error.line else RunError(error.text, self.line)
                 result.error_script = self.program.name
-                result.actions, result.edits, result.to_record, result.replaced = before
+                result.actions, result.edits, result.to_record = before
                 result.keep = True
                 result.keep_flags = None
                 return result
@@ -295,7 +295,8 @@ class Run:
     def body(self) -> Generator[Question, Any, PartView]:
         """The message's root part; asked for once a run."""
         if self._body is None:
-            self._body = yield ReadBody()
+            rewritten = [edit for edit in self.result.edits if isinstance(edit, Rewritten)]
+            self._body = yield ReadBody(tuple(rewritten[-1:]))
         body = self._body
         assert body is not None
         return body
@@ -305,6 +306,24 @@ class Run:
         if message is not None:
             self.message = message
         self._body = None
+
+    def edits(self) -> tuple[Edit, ...]:
+        """The changes of the message so far."""
+        return tuple(self.result.edits)
+
+    def rewritten(self, message: MessageView, *, enclosing: bool = False) -> None:
+        """The message is this one from now on; it has all edits so far in it. Raises RunError when that happens too often."""
+        self._rewrites += 1
+        if self.limits.max_actions and self._rewrites > self.limits.max_actions:
+            raise RunError(f"the message is changed more than {self.limits.max_actions} times", self.line)
+        edits = self.result.edits
+        first = next(
+            (at for at, edit in enumerate(edits) if isinstance(edit, Rewritten) and edit.enclosing),
+            len(edits) if enclosing else 0,
+        )
+        enclosing = enclosing or first < len(edits)
+        edits[first:] = [Rewritten(message, enclosing)]
+        self.message_replaced(message)
 
     def note(self, text: str) -> None:
         """A line of the trace, when one is wanted."""
@@ -332,8 +351,12 @@ class Run:
             raise RunError(f"more than {self.limits.max_actions} actions", self.line)
         if isinstance(action, Redirect) and sum(isinstance(a, Redirect) for a in actions) >= self.limits.max_redirects:
             raise RunError(f"more than {self.limits.max_redirects} redirects", self.line)
-        if self.result.edits and isinstance(action, FileInto | Keep | Redirect):
-            action = replace(action, edits=tuple(self.result.edits))
+        if self.result.edits and isinstance(action, FileInto | Keep | Redirect | Pipe):
+            edits = self.edits()
+            if isinstance(action, Redirect):
+                enclosed = [at for at, edit in enumerate(edits) if isinstance(edit, Rewritten) and edit.enclosing]
+                edits = edits[: enclosed[0]] if enclosed else edits
+            action = replace(action, edits=edits)
         actions.append(action)
         if self.tracing:
             self.note(f"action {action}")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mas.sieve.actions import Edit
+
 
 @dataclass(frozen=True, slots=True)
 class ReadBody:
-    """Answer: the message's root ``PartView``."""
+    """Answer: the message's root ``PartView``; of the last message that ``edits`` made of it, whatever its header."""
+
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +84,42 @@ class RunProgram:
     arguments: tuple[str, ...]
     input: str | None = None
     message: bool = False
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FilterMessage:
-    """Answer: a new ``MessageView``, or None when the program failed; vnd.dovecot.filter."""
+    """Answer: a new ``MessageView`` of the message after ``edits``, or None when the program failed; vnd.dovecot.filter."""
 
     program: str
     arguments: tuple[str, ...]
+    edits: tuple[Edit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacePart:
+    """Answer: a new ``MessageView`` of the message after ``edits`` with one part replaced, None when there is no such part [RFC5703 5].
+
+    path: the place of the part, child by child from the root (which is ``()``). text: plain text, or with ``mime`` an entity with its
+    header. subject, sender: of the new message, empty for what it has.
+    """
+
+    path: tuple[int, ...]
+    text: str
+    mime: bool
+    subject: str
+    sender: str
+    edits: tuple[Edit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EncloseMessage:
+    """Answer: a new ``MessageView``, a text and the message after ``edits`` enclosed [RFC5703 6]. headers: fields to copy."""
+
+    text: str
+    subject: str
+    headers: tuple[str, ...]
+    edits: tuple[Edit, ...] = ()
 
 
 Question = (
@@ -102,4 +134,6 @@ Question = (
     | ListKnown
     | RunProgram
     | FilterMessage
+    | ReplacePart
+    | EncloseMessage
 )

@@ -233,7 +233,7 @@ async def test_programs(tmp_path: Path) -> None:
     host = Host(tmp_path, program_timeout="60s", **bins)
     host.script(
         'require ["vnd.dovecot.pipe", "vnd.dovecot.filter", "vnd.dovecot.execute", "copy", "variables", "fileinto", "mailbox"];'
-        'pipe :copy "learn" ["spam"]; filter "upper"; execute :output "x" "say"; fileinto :create "${x}";'
+        'filter "upper"; pipe :copy "learn" ["spam"]; execute :output "x" "say"; fileinto :create "${x}";'
     )
     assert (await host.deliver()).mailboxes == ["Spoken"]
     learnt = (tmp_path / "learnt").read_bytes()

@@ -89,3 +89,19 @@ def test_octets_that_are_not_utf8_have_a_place() -> None:
     with pytest.raises(ScriptError) as error:
         compile_script(b"keep;\n  # caf\xe9\n", EVERYTHING)
     assert str(error.value.problems[0]) == "line 2, column 8: not UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ('require "replace"; replace :mime :subject "s" "x";', "1:43: :subject does not go with :mime"),
+        ('require "replace"; replace :from "nobody" "x";', "1:34: 'nobody' is not a list of addresses"),
+        ('require "enclose"; enclose :headers "a b" "x";', "1:37: 'a b' is not a header field name"),
+        ('replace "x";', "1:1: 'replace' needs require 'replace'"),
+    ],
+)
+def test_replace_and_enclose(script: str, problem: str) -> None:
+    with pytest.raises(ScriptError) as error:
+        compile_text(script)
+    (found,) = error.value.problems
+    assert f"{found.line}:{found.column}: {found.text}" == problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mas.sieve.actions import FileInto, Notify, Redirect, Vacation
+from mas.sieve.actions import AddField, FileInto, Notify, Redirect, Vacation
 from mas.sieve.questions import SeenBefore
 from tests.sieve.support import EVERYTHING, TextMessage, compile_text, run_script
 
@@ -76,7 +76,7 @@ def test_of_a_failing_script_nothing_remains_but_the_keep() -> None:
     before = 'require ["fileinto", "copy", "editheader"]; fileinto :copy "before"; addheader "X-A" "1";'
     result = run_script(before, REQUIRE + 'setflag "a"; fileinto "b"; addheader "X-B" "2"; keep; error "sorry";')
     assert result.actions == [FileInto("before")]
-    assert [edit.name for edit in result.edits] == ["X-A"]
+    assert result.edits == [AddField("X-A", "1")]
     assert (result.keep, result.keep_flags, str(result.error)) == (True, None, "line 2: sorry")
 
 

@@ -58,6 +58,8 @@ DEFAULT: tuple[Extension, ...] = (
     mime.MIME,
     mime.FOREVERYPART,
     mime.EXTRACTTEXT,
+    mime.REPLACE,
+    mime.ENCLOSE,
     regex.REGEX,
     fcc.FCC,
     legacy.NOTIFY,

@@ -70,13 +70,11 @@ def run_filter_test(run: Run, call: Call) -> Asking:
 
 def _filter(run: Run, call: Call) -> Asking:
     program, arguments = _program(run, call)
-    message = yield FilterMessage(program, arguments)
+    message = yield FilterMessage(program, arguments, run.edits())
     if message is None:
         run.note(f"filter {program}: failed, message unchanged")
         return False
-    run.message_replaced(message)
-    run.result.replaced = message
-    run.result.edits.clear()
+    run.rewritten(message)
     return True
 
 
@@ -93,7 +91,9 @@ def run_execute_test(run: Run, call: Call) -> Asking:
 def _execute(run: Run, call: Call) -> Asking:
     program, arguments = _program(run, call)
     piped = call.tags.get("input") == "pipe"
-    worked, output = yield RunProgram(program, arguments, None if piped else run.tagged(call, "input"), piped)
+    worked, output = yield RunProgram(
+        program, arguments, None if piped else run.tagged(call, "input"), piped, run.edits() if piped else ()
+    )
     name = run.tagged(call, "output")
     if name is not None and worked:
         set_variable(run, name, output)

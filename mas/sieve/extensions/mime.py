@@ -2,47 +2,146 @@
 
 ``header``, ``address`` and ``exists`` with ``:mime`` look at the MIME headers of the part at hand (inside foreverypart) or of the whole
 message's part, with ``:anychild`` at all parts below it as well.
+
+Parts are known by their place, child by child from the root: a replacement leaves the places of all others as they are, and an enclosure
+puts them all below the place ``ENCLOSED``. So a loop goes on over the parts that it has begun with while the message changes under it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.utils import getaddresses
 from types import GeneratorType
 from typing import TYPE_CHECKING
 
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Asking, BlockUse, Extension, Kind, Parameter, Role, TagRule, command
-from mas.sieve.extensions.base import match_addresses
+from mas.sieve.extensions.base import check_field_name, is_address, match_addresses
 from mas.sieve.extensions.body import everything
 from mas.sieve.extensions.variables import NAME, set_variable
 from mas.sieve.interpreter import LeaveLoop
 from mas.sieve.matching import match
+from mas.sieve.message import PartView
 from mas.sieve.program import Call
+from mas.sieve.questions import EncloseMessage, ReplacePart
 from mas.sieve.source import RunError
 
 if TYPE_CHECKING:
     from mas.sieve.interpreter import Run
 
+ENCLOSED = (1, 0)
+"""The place of an enclosed message: the root of the message that is the second part."""
+
+
+@dataclass(slots=True)
+class _Loop:
+    """A foreverypart that runs. prefix: where the message that it began with lies in the one of now. gone: places in that message whose
+    parts were replaced, with all below them."""
+
+    prefix: tuple[int, ...] = ()
+    gone: list[tuple[int, ...]] = field(default_factory=list)
+
+    def lost(self, path: tuple[int, ...]) -> bool:
+        """Whether a part is no more."""
+        return any(len(path) > len(above) and path[: len(above)] == above for above in self.gone)
+
+
+def _loops(run: Run) -> list[_Loop]:
+    loops: list[_Loop] = run.state.setdefault("foreverypart", [])
+    return loops
+
+
+def _walk(part: PartView, path: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], PartView]]:
+    """The part and all below it, in order, with their places."""
+    pending = [(path, part)]
+    while pending:
+        path, part = pending.pop()
+        yield path, part
+        pending.extend(reversed([((*path, number), child) for number, child in enumerate(part.children)]))
+
 
 def run_foreverypart(run: Run, call: Call) -> Asking:
     """foreverypart [RFC5703 3]: the block runs for each part, in depth-first order; nested, for each part below the one at hand."""
-    depth = run.state.get("foreverypart", 0)
-    if depth >= run.limits.max_foreverypart_depth:
+    loops = _loops(run)
+    if len(loops) >= run.limits.max_foreverypart_depth:
         raise RunError(f"foreverypart is nested more than {run.limits.max_foreverypart_depth} deep", call.line)
-    outer = run.part
+    outer, outer_path = run.part, run.state.get("part", ())
     root = outer if outer is not None else (yield from run.body())
-    parts = list(everything(root))
     name = run.tagged(call, "name") or ""
-    run.state["foreverypart"] = depth + 1
+    loop = _Loop(loops[-1].prefix if loops else ())
+    loops.append(loop)
     try:
-        for part in parts[1:] if outer is not None else parts:
-            run.part = part
+        for path, part in _walk(root, outer_path):
+            if part is outer or loop.lost(path):
+                continue
+            run.part, run.state["part"] = part, path
             yield from run.block(call.block)
     except LeaveLoop as leave:
         if leave.name and leave.name != name:
             raise
     finally:
-        run.part = outer
-        run.state["foreverypart"] = depth
+        loops.pop()
+        run.part, run.state["part"] = outer, outer_path
+
+
+def run_replace(run: Run, call: Call) -> Asking:
+    """replace [RFC5703 5]: the part at hand, outside foreverypart the whole message."""
+    loops = _loops(run)
+    path: tuple[int, ...] = (*loops[-1].prefix, *run.state["part"]) if run.part is not None else ()
+    sender = run.tagged(call, "from") or ""
+    if sender and not is_mailbox_list(sender):
+        raise RunError(f"replace: {sender!r} is not a list of addresses", call.line)
+    message = yield ReplacePart(
+        path,
+        run.argument(call, "replacement"),
+        "mime" in call.tags,
+        run.tagged(call, "subject") or "",
+        sender,
+        run.edits(),
+    )
+    if message is None:
+        raise RunError("replace: the part cannot be found any more", call.line)
+    run.rewritten(message)
+    for loop in loops:
+        loop.gone.append(path[len(loop.prefix) :])
+    if run.part is not None:
+        found: PartView | None = yield from run.body()
+        for number in path:
+            children = found.children if found is not None else ()
+            found = children[number] if number < len(children) else None
+        run.part = found or run.part
+
+
+def run_enclose(run: Run, call: Call) -> Asking:
+    """enclose [RFC5703 6]; a redirect sends the message without its enclosure."""
+    message = yield EncloseMessage(
+        run.argument(call, "text"),
+        run.tagged(call, "subject") or "",
+        run.tagged_list(call, "headers") or (),
+        run.edits(),
+    )
+    run.rewritten(message, enclosing=True)
+    for loop in _loops(run):
+        loop.prefix = (*ENCLOSED, *loop.prefix)
+
+
+def is_mailbox_list(text: str) -> bool:
+    """mailbox-list [RFC5322 3.4], of addresses that mail can be sent to."""
+    found = getaddresses([text])
+    return bool(found) and all(is_address(address) for _, address in found) and not any(char in text for char in "\r\n")
+
+
+def _check_from(checker: Checker, text: str, offset: int) -> None:
+    if not is_mailbox_list(text):
+        checker.note(offset, f"{text!r} is not a list of addresses")
+
+
+def _check_replace(checker: Checker, call: Call) -> None:
+    """An entity brings its own header [RFC5703 5]."""
+    for name in ("subject", "from"):
+        if "mime" in call.tags and name in call.offsets:
+            checker.note(call.offsets[name], f":{name} does not go with :mime")
 
 
 def run_break(run: Run, call: Call) -> None:
@@ -179,6 +278,31 @@ EXTRACTTEXT = Extension(
             Parameter("variable", Kind.STRING, constant=True, check=check_variable),
             tags=(TagRule("first", Kind.NUMBER),),
             needs="extracttext",
+        ),
+    ),
+)
+REPLACE = Extension(
+    "replace",
+    definitions=(
+        command(
+            "replace",
+            run_replace,
+            Parameter("replacement", Kind.STRING),
+            tags=(TagRule("mime"), TagRule("subject", Kind.STRING), TagRule("from", Kind.STRING, check=_check_from)),
+            needs="replace",
+            check=_check_replace,
+        ),
+    ),
+)
+ENCLOSE = Extension(
+    "enclose",
+    definitions=(
+        command(
+            "enclose",
+            run_enclose,
+            Parameter("text", Kind.STRING),
+            tags=(TagRule("subject", Kind.STRING), TagRule("headers", Kind.STRINGS, check=check_field_name)),
+            needs="enclose",
         ),
     ),
 )
