@@ -74,6 +74,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "mas.protocols.framing": ("mas.errors",),
     "mas.protocols.session": (),
+    "mas.protocols.proxy": (),
     "mas.protocols.bindings": (),
     "mas.protocols.pump": ("mas.errors", "mas.protocols.session", "mas.protocols.bindings"),
     "mas.protocols.tls": ("mas.errors", "mas.config", "mas.protocols.bindings"),
@@ -84,6 +85,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.logs",
         "mas.protocols.session",
         "mas.protocols.pump",
+        "mas.protocols.proxy",
     ),
     "mas.protocols.imap": (
         "mas.errors",
@@ -207,6 +209,7 @@ PURE = (
     "mas.quota_rules",
     "mas.sieve",
     "mas.protocols.framing",
+    "mas.protocols.proxy",
     *(
         f"mas.dovecot_config.{name}"
         for name in (

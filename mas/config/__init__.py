@@ -7,7 +7,18 @@ Must not know: what the values are used for.
 from mas.config.accounts import Auth, AuthSocket, OAuth2, Passdb, Userdb
 from mas.config.file import Config, Log
 from mas.config.filters import ImapSieve, Rspamd, Sieve
-from mas.config.listeners import Imap, Lmtp, ManageSieve, Metrics, Sni, TcpListener, Tls, UnixSocket
+from mas.config.listeners import (
+    Imap,
+    ImapListener,
+    Lmtp,
+    ManageSieve,
+    Metrics,
+    Proxy,
+    Sni,
+    TcpListener,
+    Tls,
+    UnixSocket,
+)
 from mas.config.load import load, loads
 from mas.config.mailstore import Mail, MailboxRule, Quota, QuotaRoot, QuotaWarning
 from mas.config.section import Section
@@ -18,6 +29,7 @@ __all__ = [
     "AuthSocket",
     "Config",
     "Imap",
+    "ImapListener",
     "ImapSieve",
     "Lmtp",
     "Log",
@@ -27,6 +39,7 @@ __all__ = [
     "Metrics",
     "OAuth2",
     "Passdb",
+    "Proxy",
     "Quota",
     "QuotaRoot",
     "QuotaWarning",

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from mas.config.accounts import Auth, Passdb, Userdb
 from mas.config.filters import ImapSieve, Rspamd, Sieve
-from mas.config.listeners import Imap, Lmtp, ManageSieve, Metrics, Tls
+from mas.config.listeners import Imap, Lmtp, ManageSieve, Metrics, Proxy, Tls
 from mas.config.mailstore import DEFAULT_MAILBOXES, Mail, MailboxRule, Quota
 from mas.config.section import Section, written
 from mas.config.values import Count, Duration, FilePath, ListenAddress, one_of
@@ -45,6 +45,7 @@ class Config(Section):
     run_dir: FilePath = written("/run/mas")
     log: Log = Log()
     tls: Tls = Tls()
+    proxy: Proxy = Proxy()
     imap: Imap = Imap()
     managesieve: ManageSieve = ManageSieve()
     lmtp: Lmtp = Lmtp()
@@ -61,7 +62,7 @@ class Config(Section):
 
     def check_whole(self) -> list[tuple[Place, str]]:
         """What no single key can tell: (place, problem) for each mistake. Looks whether the named files can be there."""
-        return [*self._check_tls(), *self._check_accounts(), *self._check_names()]
+        return [*self._check_tls(), *self._check_proxy(), *self._check_accounts(), *self._check_names()]
 
     def _check_tls(self) -> list[tuple[Place, str]]:
         found: list[tuple[Place, str]] = []
@@ -71,6 +72,8 @@ class Config(Section):
                 ("imap.port", "imap" in self.protocols and self.imap.port),
                 ("imap.tls_port", "imap" in self.protocols and self.imap.tls_port),
                 ("managesieve.port", "sieve" in self.protocols and self.managesieve.port),
+                ("imap.listener", "imap" in self.protocols and self.imap.listener),
+                ("managesieve.listener", "sieve" in self.protocols and self.managesieve.listener),
             )
             if on
         ]
@@ -85,6 +88,17 @@ class Config(Section):
                 places.append((("tls", key), Path(name)))
         found += [(place, f"no such file: {path}") for place, path in places if path and not _may_exist(path)]
         return found
+
+    def _check_proxy(self) -> list[tuple[Place, str]]:
+        if self.proxy.trusted_networks:
+            return []
+        sections = {"imap": self.imap.listener, "managesieve": self.managesieve.listener, "lmtp": self.lmtp.listener}
+        return [
+            ((name, "listener", index, "proxy"), "needs proxy.trusted_networks, the addresses of the proxies")
+            for name, listeners in sections.items()
+            for index, listener in enumerate(listeners)
+            if listener.proxy
+        ]
 
     def _check_accounts(self) -> list[tuple[Place, str]]:
         found: list[tuple[Place, str]] = []

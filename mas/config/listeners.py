@@ -14,6 +14,7 @@ from mas.config.values import (
     FilePath,
     ListenAddress,
     Mode,
+    Network,
     Port,
     Positive,
     Size,
@@ -55,10 +56,24 @@ class UnixSocket(Section):
 
 
 class TcpListener(Section):
-    """A TCP address of its own, for LMTP."""
+    """A TCP address of its own. ``proxy``: connections begin with a PROXY header, and come from ``proxy.trusted_networks`` only."""
 
     address: ListenAddress = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)]
+    proxy: bool = False
+
+
+class ImapListener(TcpListener):
+    """The same for IMAP. ``tls``: from the first octet (behind the PROXY header); else STARTTLS."""
+
+    tls: bool = True
+
+
+class Proxy(Section):
+    """HAProxy's PROXY protocol, versions 1 and 2, on the listeners that have ``proxy = true``."""
+
+    trusted_networks: tuple[Network, ...] = ()
+    timeout: Duration = written("5s")
 
 
 class Imap(Section):
@@ -86,6 +101,7 @@ class Imap(Section):
     command_timeout: Duration = written("5m")
     idle_notify_interval: Duration = written("2m")
     capability: str = ""
+    listener: tuple[ImapListener, ...] = ()
 
 
 class ManageSieve(Section):
@@ -108,6 +124,7 @@ class ManageSieve(Section):
     logout_format: str = "bytes=%i/%o"
     sieve_capability: str = ""
     notify_capability: str = "mailto"
+    listener: tuple[TcpListener, ...] = ()
 
 
 _POSTFIX_LMTP = {

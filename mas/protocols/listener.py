@@ -17,12 +17,13 @@ import ssl
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from mas.errors import TooManyConnections
 from mas.logs import get_logger
 from mas.metrics import table as metrics
+from mas.protocols.proxy import Client, HeaderReader, ProxyError, Rules
 from mas.protocols.pump import Pump, reason
 from mas.protocols.session import Channel, Connection, Peer
 
@@ -160,16 +161,19 @@ class Listener:
         context: ssl.SSLContext | None = None,
         *,
         implicit_tls: bool = False,
+        proxied: Rules | None = None,
     ) -> None:
-        """``context`` is for STARTTLS, or for the handshake at once with ``implicit_tls``."""
+        """``context`` is for STARTTLS, or for the handshake at once with ``implicit_tls``. ``proxied``: a PROXY header is first."""
         self._sock = sock
         self._service = service
         self._connections = connections
         self._register = register
         self._context = context
         self._implicit_tls = implicit_tls
+        self._proxied = proxied
+        self._headers_awaited: set[str] = set()
         self._resume: asyncio.TimerHandle | None = None
-        self._refusal_logged = 0.0
+        self._refusals_logged: dict[str, float] = {}
 
     def start(self) -> None:
         """Accept from now on."""
@@ -194,15 +198,69 @@ class Listener:
                 return
             sock.setblocking(False)
             peer = make_peer(self._service.name, sock, address)
+            if self._proxied is not None:
+                self._accept_proxied(sock, peer, self._proxied)
+            elif self._admit(sock, peer):
+                self._connections.start(peer, self._serve(sock, peer), self._ended)
+
+    def _admit(self, sock: socket.socket, peer: Peer) -> bool:
+        """Count the connection; one that is too much is closed."""
+        try:
+            self._register.connected(peer, self._service)
+        except TooManyConnections as error:
+            self._refused(peer, str(error), "limit")
+            sock.close()
+            return False
+        metrics.CONNECTIONS_TOTAL[peer.service].add()
+        metrics.CONNECTIONS[peer.service].add(1)
+        return True
+
+    def _accept_proxied(self, sock: socket.socket, proxy_peer: Peer, rules: Rules) -> None:
+        """A connection counts from its header on, as the client's; until then, as one of those that are waited for."""
+        limit = self._service.max_login_connections
+        if not rules.trusts(proxy_peer.address):
+            self._refused(proxy_peer, "the address is not in proxy.trusted_networks", "proxy")
+            sock.close()
+        elif limit and len(self._headers_awaited) >= limit:
+            self._refused(proxy_peer, f"max_login_connections = {limit} is reached", "limit")
+            sock.close()
+        else:
+            self._headers_awaited.add(proxy_peer.session_id)
+            self._connections.start(
+                proxy_peer,
+                self._serve_proxied(sock, proxy_peer, rules),
+                lambda peer: self._headers_awaited.discard(peer.session_id),
+            )
+
+    async def _serve_proxied(self, sock: socket.socket, proxy_peer: Peer, rules: Rules) -> None:
+        try:
+            client = await _read_header(sock, rules.timeout)
+        except (ProxyError, OSError, TimeoutError) as error:
+            sock.close()
+            if isinstance(error, ConnectionError):  # a health check that only looks whether somebody accepts
+                log.debug("no PROXY header", service=proxy_peer.service, address=proxy_peer.address, why=str(error))
+            else:
+                self._refused(proxy_peer, str(error) or "no PROXY header in time", "proxy")
+            return
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        finally:
+            self._headers_awaited.discard(proxy_peer.session_id)
+        peer = proxy_peer
+        if client is not None:
+            peer = replace(
+                peer,
+                address=client.address,
+                port=client.port,
+                local_address=client.local_address,
+                local_port=client.local_port,
+            )
+        if self._admit(sock, peer):
             try:
-                self._register.connected(peer, self._service)
-            except TooManyConnections as error:
-                self._refused(peer, error)
-                sock.close()
-                continue
-            metrics.CONNECTIONS_TOTAL[peer.service].add()
-            metrics.CONNECTIONS[peer.service].add(1)
-            self._connections.start(peer, self._serve(sock, peer), self._ended)
+                await self._serve(sock, peer)
+            finally:
+                self._ended(peer)
 
     def _ended(self, peer: Peer) -> None:
         metrics.CONNECTIONS[peer.service].add(-1)
@@ -280,13 +338,13 @@ class Listener:
             return None
         return pump
 
-    def _refused(self, peer: Peer, error: TooManyConnections) -> None:
-        """One line a second is enough to know of a flood."""
-        metrics.CONNECTIONS_REFUSED[peer.service, "limit"].add()
+    def _refused(self, peer: Peer, why: str, label: str) -> None:
+        """One line a second for each reason is enough to know of a flood. ``label`` is the metric's."""
+        metrics.CONNECTIONS_REFUSED[peer.service, label].add()
         now = time.monotonic()
-        if now - self._refusal_logged >= 1.0:
-            self._refusal_logged = now
-            log.warning("connection refused", service=peer.service, address=peer.address, why=str(error))
+        if now - self._refusals_logged.get(why, float("-inf")) >= 1.0:
+            self._refusals_logged[why] = now
+            log.warning("connection refused", service=peer.service, address=peer.address, why=why)
 
 
 def make_peer(service: str, sock: socket.socket, address: Any) -> Peer:
@@ -298,6 +356,33 @@ def make_peer(service: str, sock: socket.socket, address: Any) -> Peer:
     except OSError:  # gone already
         local = ("", 0)
     return Peer(new_session_id(), service, plain(address[0]), address[1], plain(local[0]), local[1])
+
+
+async def _read_header(sock: socket.socket, timeout: float) -> Client | None:
+    """Exactly the octets of the header. Raises ProxyError, TimeoutError, OSError."""
+    loop = asyncio.get_running_loop()
+    reader = HeaderReader()
+    async with asyncio.timeout(timeout):
+        while reader.wants:
+            try:
+                octets = sock.recv(reader.wants)
+            except BlockingIOError:
+                readable = loop.create_future()
+                loop.add_reader(sock.fileno(), _done, readable)
+                try:
+                    await readable
+                finally:
+                    loop.remove_reader(sock.fileno())
+                continue
+            if not octets:
+                raise ConnectionResetError("closed before the header was whole")
+            reader.feed(octets)
+    return reader.client
+
+
+def _done(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def plain(address: str) -> str:

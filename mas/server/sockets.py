@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mas.config import Config, UnixSocket
+from mas.config import Config, TcpListener, UnixSocket
 from mas.errors import ConfigError
 from mas.logs import get_logger
 
@@ -34,13 +34,14 @@ class Endpoint:
     """One address to listen on. Two that are equal are the same socket, before and after a reload.
 
     kind: ``imap``, ``imaps``, ``sieve``, ``lmtp``, ``auth``, ``userdb``, ``metrics``: FileDescriptorName of socket activation as well.
-    host, port: numeric address, for TCP. unix: for a UNIX socket.
+    host, port: numeric address, for TCP. unix: for a UNIX socket. proxied: every connection begins with a PROXY header.
     """
 
     kind: str
     host: str = ""
     port: int = 0
     unix: UnixSocket | None = None
+    proxied: bool = False
 
     @property
     def service(self) -> str:
@@ -54,7 +55,8 @@ class Endpoint:
     def __str__(self) -> str:
         if self.unix is not None:
             return f"{self.kind} {self.unix.path}"
-        return f"{self.kind} {f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        proxied = " (proxied)" if self.proxied else ""
+        return f"{self.kind} {f'[{self.host}]' if ':' in self.host else self.host}:{self.port}{proxied}"
 
 
 @dataclass(slots=True, eq=False)
@@ -95,10 +97,23 @@ def plan(config: Config) -> list[Endpoint]:
     for kind, port in ports:
         if port:
             found += [Endpoint(kind, "0.0.0.0" if host == "*" else host, port) for host in config.listen]
+    tcp: list[tuple[str, TcpListener]] = []
+    if "imap" in config.protocols:
+        tcp += [("imaps" if listener.tls else "imap", listener) for listener in config.imap.listener]
+    if "sieve" in config.protocols:
+        tcp += [("sieve", listener) for listener in config.managesieve.listener]
     if "lmtp" in config.protocols:
-        found += [
-            Endpoint("lmtp", "0.0.0.0" if tcp.address == "*" else tcp.address, tcp.port) for tcp in config.lmtp.listener
-        ]
+        tcp += [("lmtp", listener) for listener in config.lmtp.listener]
+    found += [
+        Endpoint(
+            kind,
+            "0.0.0.0" if listener.address == "*" else listener.address,
+            listener.port,
+            proxied=listener.proxy,
+        )
+        for kind, listener in tcp
+    ]
+    if "lmtp" in config.protocols:
         found += [Endpoint("lmtp", unix=unix) for unix in config.lmtp.socket]
     found += [Endpoint("userdb" if unix.type == "userdb" else "auth", unix=unix) for unix in config.auth.socket]
     if config.metrics.listen:
@@ -113,11 +128,13 @@ def take_passed(wanted: Iterable[Endpoint], passed: Iterable[tuple[str, socket.s
     kinds = {endpoint.kind for endpoint in wanted}
     for name, sock in passed:
         address = sock.getsockname()
-        kind = ""
+        kind, proxied = "", False
         if sock.family == socket.AF_UNIX:
             kind = next((e.kind for e in wanted if e.unix is not None and str(e.unix.path) == address), "")
         else:
-            kind = next((e.kind for e in wanted if e.unix is None and e.port == address[1]), "")
+            found = next((e for e in wanted if e.unix is None and e.port == address[1]), None)
+            if found is not None:
+                kind, proxied = found.kind, found.proxied
         kind = kind or (name if name in kinds else "")
         if not kind:
             log.error("socket from systemd fits nothing in the configuration", name=name, address=str(address))
@@ -125,7 +142,7 @@ def take_passed(wanted: Iterable[Endpoint], passed: Iterable[tuple[str, socket.s
         elif sock.family == socket.AF_UNIX:
             taken.append(Opened(Endpoint(kind, unix=UnixSocket(path=Path(address))), sock, passed=True))
         else:
-            taken.append(Opened(Endpoint(kind, address[0], address[1]), sock, passed=True))
+            taken.append(Opened(Endpoint(kind, address[0], address[1], proxied=proxied), sock, passed=True))
     return taken
 
 

@@ -499,8 +499,9 @@ class Supervisor:
 
 def open_beside(passed: list[Opened], config: Config, have: Iterable[Opened] = ()) -> list[Opened]:
     """systemd's sockets, and our own for every kind that it gave none of. Raises ConfigError."""
-    kinds = {opened.endpoint.kind for opened in passed}
-    return [*passed, *open_all([endpoint for endpoint in plan(config) if endpoint.kind not in kinds], have)]
+    kinds = {(opened.endpoint.kind, opened.endpoint.proxied) for opened in passed}
+    wanted = [endpoint for endpoint in plan(config) if (endpoint.kind, endpoint.proxied) not in kinds]
+    return [*passed, *open_all(wanted, have)]
 
 
 def workers_account(config: Config) -> tuple[int, int]:

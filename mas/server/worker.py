@@ -32,7 +32,7 @@ from mas.config import Config
 from mas.errors import ConfigError, MasError
 from mas.metrics import health
 from mas.metrics import table as metrics
-from mas.protocols import tls
+from mas.protocols import proxy, tls
 from mas.protocols.listener import Connections, Listener, Service, where
 from mas.server.memory import map_large_blocks
 from mas.server.sockets import Opened
@@ -127,6 +127,7 @@ class _Worker:
         if missing := {opened.endpoint.service for opened in setup.opened} - composition.services.keys():
             # A port that accepts and never answers would be worse.
             raise ConfigError([f"this version does not serve {name}" for name in sorted(missing)])
+        proxied = proxy.Rules(setup.config.proxy.trusted_networks, setup.config.proxy.timeout)
         listeners = {
             opened: Listener(
                 opened.sock,
@@ -135,6 +136,7 @@ class _Worker:
                 self._registry,
                 setup.context,
                 implicit_tls=opened.endpoint.implicit_tls,
+                proxied=proxied if opened.endpoint.proxied else None,
             )
             for opened in setup.opened
         }

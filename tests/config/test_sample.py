@@ -76,19 +76,32 @@ def test_every_default_that_it_shows_is_the_codes(sample: str, tmp_path: Path) -
 
 def test_it_shows_every_key_that_has_a_default() -> None:
     listed = shown(tomllib.loads(uncommented(SAMPLE.read_text())))
-    examples_only = ("tls.sni.", "lmtp.listener.", "quota.warning.", "quota.root.", "imapsieve.")
+    examples_only = (
+        "tls.sni.",
+        "imap.listener.",
+        "managesieve.listener.",
+        "lmtp.listener.",
+        "quota.warning.",
+        "quota.root.",
+        "imapsieve.",
+    )
     missing = {key for key in keys(Config) - listed if not key.startswith(examples_only)}
     assert missing == {"userdb.url", "userdb.uid", "userdb.gid"}, "these have no default, and an example"
 
 
 def test_its_examples_are_valid(sample: str, tmp_path: Path) -> None:
     text = with_examples(sample)
+    text = text.replace(
+        "\ntrusted_networks = []", '\ntrusted_networks = ["192.0.2.10"]'
+    )  # the examples of proxied listeners need it
     text = re.sub(r'^query = ""\n', "", text, flags=re.MULTILINE)  # the example of a query stands above the default
     config = loads(text, tmp_path / "mas.toml")
     assert config.imapsieve
     assert config.quota.root
     assert len(config.quota.warning) == 2
     assert config.lmtp.listener[0].port == 24
+    assert config.imap.listener[0].proxy
+    assert config.managesieve.listener[0].proxy
     assert config.tls.sni
     assert config.userdb[0].query
 
