@@ -25,7 +25,7 @@ from mas.storage import (
     tree,
     uidlist,
 )
-from mas.storage.engine import Face
+from mas.storage.engine import Engine, Face
 from mas.storage.incoming import MaildirIncoming, remove_abandoned
 from mas.storage.index import MailboxRow, Transaction
 from mas.storage.live import LiveAccount
@@ -42,12 +42,14 @@ from mas.storage.model import (
     Uid,
     UidValidity,
 )
-from mas.storage.quota import Crossing
+from mas.storage.quota import AccountQuota, Crossing
 from mas.storage.save import Saving
 from mas.storage.selection import MaildirSelection
 
 if TYPE_CHECKING:
     from mas.storage.interface import Incoming
+    from mas.storage.store import MaildirStore
+    from mas.user import User
 
 Names = list[MailboxName]
 LANES = 6
@@ -61,6 +63,11 @@ class MaildirAccount(LiveAccount):
 
     _listed: tuple[object, object, Sequence[MailboxInfo]] | None = None
     """The last listing, with the tree and the subscriptions that it was made of."""
+
+    def __init__(self, store: MaildirStore, user: User, engine: Engine, quota: AccountQuota) -> None:
+        super().__init__(store, user, engine, quota)
+        self._expunged: list[tuple[int, list[str]]] = []
+        """Files that large expunges have still to remove, by mailbox. Changed under the lock."""
 
     # Mailboxes
 
@@ -299,7 +306,8 @@ class MaildirAccount(LiveAccount):
             pass
 
     async def flush_all(self) -> None:
-        """Every file has the name that its flags ask for."""
+        """Every file has the name that its flags ask for, and those of expunged messages are gone."""
+        await self._unlink()
         await self.catch_up()
         for face in list(self.faces.values()):
             if face.pending:
@@ -422,15 +430,39 @@ class MaildirAccount(LiveAccount):
             row = self.engine.row_named(name)
             return len(self.expunge(row, sorted(uids))) if row is not None else 0
 
-        return await self.write(work)
+        removed = await self.write(work)
+        self.unlink_later()
+        return removed
 
     def expunge(self, row: MailboxRow, uids: Sequence[int]) -> Sequence[int]:
-        """In a thread, under the lock: expunge, and give the quota back."""
+        """In a thread, under the lock: expunge, and give the quota back. ``unlink_later`` follows."""
         size = row.size
-        gone = transfer.expunge(self.engine, row, uids)
+        gone, files = transfer.expunge(self.engine, row, uids)
+        if files:
+            self._expunged.append((row.id, files))
         if gone:
             self.quotas.released(self.sums(), row.name, size - row.size, len(gone))
         return gone
+
+    def unlink_later(self) -> None:
+        """Remove the files of a large expunge, when it has been answered."""
+        if self._expunged:
+            self.blocking.background(self._unlink())
+
+    async def _unlink(self) -> None:
+        def work() -> None:
+            if not self._expunged:
+                return
+            mailbox_id, files = self._expunged[0]
+            row = self.engine.rows.get(mailbox_id)
+            if row is not None:
+                transfer.unlink(self.engine, row, files[: transfer.AT_ONCE])
+            del files[: transfer.AT_ONCE]
+            if row is None or not files:
+                del self._expunged[0]
+
+        while self._expunged:
+            await self.write(work, removes=True)
 
     # The end
 

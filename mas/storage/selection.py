@@ -329,7 +329,9 @@ class MaildirSelection:
                 going = [snapshot.uids[i] for i in self._positions(wanted) if snapshot.flags[i] & DELETED]
             return [Uid(uid) for uid in self._account.expunge(row, going)]
 
-        return await self._account.write(work, on_snapshot=True, removes=True)
+        gone = await self._account.write(work, on_snapshot=True, removes=True)
+        self._account.unlink_later()
+        return gone
 
     async def resync(self, since: Modseq, known: Sequence[tuple[int, int]] | None) -> Resync:
         await self.refresh()

@@ -232,13 +232,13 @@ class _Scan:
         _apply_renames(transaction, row, moved)
         if gone:
             transaction.delete_messages(row, sorted(uid for _, uid, _ in gone.values()))
-        if found.whole:
-            self._finish_expunges(transaction, found, fresh)
+        self._finish_expunges(transaction, found, fresh)
         if fresh:
             self._insert(transaction, found, fresh, listed)
 
     def _finish_expunges(self, transaction: Transaction, found: _Differences, fresh: dict[str, str]) -> None:
-        """Remove what interrupted expunges left; once the directories are durable nothing of it can come back."""
+        """Remove what interrupted expunges left; once the directories are durable nothing of it can come back. An expunge that is still
+        at it loses nothing by that."""
         row = self._row
         waiting = [file for (file,) in transaction.execute("SELECT file FROM unlinked WHERE mailbox_id = ?", (row.id,))]
         if not waiting:
@@ -248,6 +248,8 @@ class _Scan:
             if left is not None:
                 disk.discard(self._engine.path(row.directory, left))
                 found.renamed_here = True
+        if not found.whole:
+            return
         for part in ("new", "cur"):
             disk.fsync_directory(self._engine.path(row.directory, part))
         transaction.execute("DELETE FROM unlinked WHERE mailbox_id = ?", (row.id,))

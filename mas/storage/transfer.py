@@ -3,7 +3,8 @@
 A copy is a hard link under a new name, a move is a rename to a new name (a name has one uid for ever). Crash windows: a copy before its
 commit is found by the scan of the target, a moved file as well, while the source's scan finds it gone: nothing is lost, and nothing was
 promised. An expunge is committed first and lists its files in ``unlinked``, so that what a crash leaves is removed by the next scan and
-never comes back as new mail. Only when the disk is too full for that commit are the files removed first: it makes the room.
+never comes back as new mail. That commit is the promise, so the removal of many files, by far the longest part, follows the answer
+(``account``), in pieces. Only when the disk is too full for that commit are the files removed first: it makes the room.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from mas.storage.maildir_name import letters_of, sizes_of, split_name
 from mas.storage.model import KEYWORD_SHIFT, Flags
 from mas.storage.save import KeywordNumbers, keyword_numbers
 
+AT_ONCE = 100
+"""Files that an expunge removes before it is answered, and in one stay under the lock afterwards."""
 _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM)
 Admit = Callable[[Transaction, MailboxRow, int, int], None]
 
@@ -181,26 +184,35 @@ def _copy_file(old: str, new: str) -> None:
         raise
 
 
-def expunge(engine: Engine, row: MailboxRow, uids: Sequence[int]) -> list[int]:
-    """Remove these messages. Returns the uids that were there."""
+def expunge(engine: Engine, row: MailboxRow, uids: Sequence[int]) -> tuple[list[int], list[str]]:
+    """Remove these messages. Returns the uids that were there, and the files that are still to be removed, by ``unlink``."""
     if not uids:
-        return []
-    watch = sync.Watch(engine, row)
-    directory = engine.path(row.directory) + "/"
+        return [], []
     try:
         with engine.transaction(durable=True) as transaction:
-            gone = transaction.delete_messages(row, uids)
             transaction.database.executemany(
-                "INSERT OR IGNORE INTO unlinked (mailbox_id, file) VALUES (?, ?)", [(row.id, file) for _, file in gone]
+                "INSERT OR IGNORE INTO unlinked (mailbox_id, file)"
+                " SELECT mailbox_id, file FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ?",
+                [(row.id, first, last) for first, last in numbers.ranges_of(uids)],
             )
+            gone = transaction.delete_messages(row, uids)
             row.cur_checked = 0
-        _unlink(directory, [file for _, file in gone])
-        with engine.transaction(durable=False) as transaction:
-            watch.record()
-            transaction.touch(row)
+        files = [file for _, file in gone]
+        if len(files) <= AT_ONCE:
+            unlink(engine, row, files)
+            files = []
     except DiskFull:
-        return _expunge_without_room(engine, row, uids)
-    return [uid for uid, _ in gone]
+        return _expunge_without_room(engine, row, uids), []
+    return [uid for uid, _ in gone], files
+
+
+def unlink(engine: Engine, row: MailboxRow, files: Sequence[str]) -> None:
+    """Remove files of expunged messages; a change of ours, not of another program."""
+    watch = sync.Watch(engine, row)
+    _unlink(engine.path(row.directory) + "/", files)
+    with engine.transaction(durable=False) as transaction:
+        watch.record()
+        transaction.touch(row)
 
 
 def _expunge_without_room(engine: Engine, row: MailboxRow, uids: Sequence[int]) -> list[int]:
