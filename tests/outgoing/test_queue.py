@@ -190,3 +190,29 @@ async def test_closing_does_not_wait_for_a_server_that_hangs(tmp_path: Path, mon
     server = Server()
     await queue(tmp_path, server).run_due()
     assert [message for _, message in server.sent] == [b"x"]
+
+
+def test_killed_between_the_servers_250_and_the_end_it_is_sent_again_rather_than_lost(tmp_path: Path) -> None:
+    """At least once: nobody can close that instant. The message is the same, with its Message-ID, so a receiver may notice."""
+    program = """
+import asyncio, os, sys
+from pathlib import Path
+from mas.outgoing.queue import *
+async def send(envelope, message):
+    with open(sys.argv[2], "ab") as accepted:
+        accepted.write(message)
+    if len(sys.argv) > 3: os.kill(os.getpid(), 9)
+async def main():
+    queue = Queue(Path(sys.argv[1]), send, None)
+    if len(sys.argv) > 3: await queue.add(Envelope("a@example.org", ["b@example.net"], "redirect", "u"), b"<1>")
+    await queue.run_due()
+    await queue.close()
+asyncio.run(main())
+"""
+    arguments = [sys.executable, "-c", program, str(tmp_path / "outgoing"), str(tmp_path / "accepted")]
+    assert subprocess.run([*arguments, "die"], check=False, timeout=60).returncode == -9
+    assert (tmp_path / "accepted").read_bytes() == b"<1>"
+    for _ in range(2):
+        subprocess.run(arguments, check=True, timeout=60)
+    assert (tmp_path / "accepted").read_bytes() == b"<1><1>"
+    assert os.listdir(tmp_path / "outgoing") == []
