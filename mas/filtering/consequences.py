@@ -202,8 +202,10 @@ class Consequences:
         await self._file_copy(action.fcc, reply)
 
     async def _send(self, kind: str, sender: str, recipients: Sequence[str], message: bytes, message_id: str) -> None:
-        envelope = OutgoingEnvelope(sender, list(recipients), kind, self.account.user.name, message_id)
-        await self.owner.queue.add(envelope, message)
+        # Each by itself: one that is refused for now is tried again, without the others getting it twice.
+        for recipient in recipients:
+            envelope = OutgoingEnvelope(sender, [recipient], kind, self.account.user.name, message_id)
+            await self.owner.queue.add(envelope, message)
 
     async def _remember(self, key: str, seconds: float) -> None:
         await asyncio.to_thread(self.owner.memory.record, self.account.user.name, key, seconds)

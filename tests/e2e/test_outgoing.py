@@ -182,3 +182,15 @@ def test_the_same_mail_twice_is_redirected_once() -> None:
         wait_until(lambda: waiting(host) == 0, host)
         assert sorted(sink.header("subject")) == ["other", "same"]
         assert count(host, KIM) == 1  # what is not sent on again is kept
+
+
+def test_a_notification_to_several_is_one_mail_each() -> None:
+    """One who is refused for now is tried again by himself."""
+    (port,) = free_ports(1)
+    sink = Sink(lambda to, _: "451 4.3.0 later" if to.startswith("later") else "250 OK")
+    notify = 'require "enotify"; notify :message "m" "mailto:a@example.org,later@example.org?cc=b@example.org";'
+    with listening(sink, port), host_with(port, kim=notify) as host:
+        deliver(host, "one")
+        sink.wait(3)
+        wait_until(lambda: waiting(host) == 1, host)
+        assert sorted(to for _, to, _ in sink.messages) == ["a@example.org", "b@example.org", "later@example.org"]
