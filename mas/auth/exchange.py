@@ -60,15 +60,21 @@ class SaslExchange:
         self._max_response = max_response
         self._success_data = success_data
         self._begun = False
+        self._over = False
         self._ended: LoggedIn | None = None
 
     async def respond(self, response: bytes | None) -> bytes | LoggedIn:
         """See Exchange."""
+        if self._over:
+            raise SaslError("the exchange is over")
+        self._over = True  # whatever goes wrong; what goes on says so
         try:
-            return await self._respond(response)
+            answer = await self._respond(response)
         except SaslError as error:
             await self._judge.refuse(error)
             raise
+        self._over = isinstance(answer, LoggedIn)
+        return answer
 
     async def _respond(self, response: bytes | None) -> bytes | LoggedIn:
         if self._ended is not None:

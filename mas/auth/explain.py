@@ -49,6 +49,9 @@ async def explain(accounts: Accounts, given: str, password: bytes, attempt: Atte
         if "nologin" in answer.row:
             yield f"FAILED: nologin is set: {answer.row.get('reason') or 'no reason given'}"
             return
+        if "pass_expired" in answer.row:
+            yield "FAILED: pass_expired is set"
+            return
         accepted = True
         break
     if not accepted:

@@ -162,7 +162,7 @@ class Login:
 
     async def _salt(self, names: Names, scheme: str) -> tuple[bytes, int]:
         await self._wait(None)
-        salt = made_up_salt(self._accounts.host_key, scheme, names.name or names.given)
+        salt = made_up_salt(await self._accounts.host_key(), scheme, names.name or names.given)
         self._salted = (ALGORITHMS[scheme], salt, self._accounts.scram_iterations)
         self._answer, self._secret = await self._find(names, lambda stored: scram_secret(stored, scheme))
         if isinstance(self._secret, ScramKeys):

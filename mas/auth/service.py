@@ -73,7 +73,8 @@ class Accounts:
         self.master_user_separator = auth.master_user_separator
         self.scram_iterations = auth.scram_iterations
         self.certificate_username = auth.certificate_username
-        self.host_key = load_host_key(config.state_dir) if any("SCRAM" in name for name in auth.mechanisms) else b""
+        self._state_dir = config.state_dir
+        self._host_key = b""
         self.tokens: Tokens | None = None
         if auth.oauth2.jwks:
             from mas.auth import tokens  # slow to import, and few have it
@@ -169,6 +170,14 @@ class Accounts:
     async def verify(self, authcid: str, password: bytes, attempt: Attempt, authzid: str = "") -> User:
         """As in Authenticator."""
         return await Login(self, attempt).password(authcid, password, authzid)
+
+    async def host_key(self) -> bytes:
+        """The secret of this host that made-up salts come from. Read when it is first needed: a command that root runs must not make a
+        file that the workers cannot read."""
+        if not self._host_key:
+            found = await asyncio.to_thread(load_host_key, self._state_dir)
+            self._host_key = self._host_key or found
+        return self._host_key
 
     @contextmanager
     def working(self) -> Iterator[None]:

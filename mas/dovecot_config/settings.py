@@ -43,10 +43,17 @@ def _listen(conversion: Conversion, _: Block, setting: Setting) -> None:
     conversion.put("listen", tuple(words(setting.value)))
 
 
+_MORE = {"EXTERNAL": "tls.client_ca", "OAUTHBEARER": "[auth.oauth2]", "XOAUTH2": "[auth.oauth2]"}
+"""Mechanisms with settings that a Dovecot configuration does not have in MAS's form."""
+
+
 def _mechanisms(conversion: Conversion, block: Block, setting: Setting) -> None:
     wanted = [word.upper() for word in words(setting.value)]
-    ours = [name for name in wanted if name in MECHANISMS]
+    ours = [name for name in wanted if name in MECHANISMS and name not in _MORE]
     conversion.put("auth.mechanisms", tuple(ours or ["PLAIN"]))
+    for name in wanted:
+        if name in _MORE:
+            conversion.left(block, setting, f"{name} needs {_MORE[name]}: set that, and add it to auth.mechanisms")
     if others := [name for name in wanted if name not in MECHANISMS]:
         conversion.left(block, setting, f"MAS has no {', '.join(others)}")
 

@@ -1,7 +1,8 @@
 """What a TLS connection says of itself to SASL: channel bindings, and the name in the client's certificate.  [RFC5929] [RFC9266]
 
 ``tls-server-end-point`` is a hash of this server's certificate, noted by the context. ``tls-unique`` is Python's own, for TLS 1.2 alone:
-in 1.3 it is not defined. ``tls-exporter``, which every client of TLS 1.3 takes by default, is a call of OpenSSL that Python's ``ssl`` does
+in 1.3 it is not defined (OpenSSL negotiates the extended master secret that makes it safe with every client that can, and there is no
+renegotiation). ``tls-exporter``, which every client of TLS 1.3 takes by default, is a call of OpenSSL that Python's ``ssl`` does
 not pass on before a version still to come, so it is made here, by way of ctypes, on the connection inside Python's object. Where that
 connection lies in the object is looked up, not assumed: beside it is the pointer to the SSLContext, whose address is known. Whatever does
 not fit (another Python, a libssl whose functions cannot be found) means that there is no ``tls-exporter``, and no -PLUS mechanism is

@@ -167,6 +167,33 @@ async def test_users_that_do_not_exist_cannot_be_told_from_others(
         assert clock.slept == [2.0]
 
 
+async def test_an_exchange_that_is_over_is_over(db: Sqlite, opened: Any) -> None:
+    add(db)
+    auth = opened('mechanisms = ["PLAIN"]')
+    for response, right in (
+        (b"\0kim@example.net\0wrong", False),
+        (f"\0{KIM}\0{SECRET}".encode(), True),
+        (b"garbage", False),
+    ):
+        exchange = auth.exchange(attempt("PLAIN"))
+        if right:
+            assert (await exchange.respond(response)).user.name == KIM
+        else:
+            with pytest.raises(AuthFailed):
+                await exchange.respond(response)
+        with pytest.raises(SaslError):
+            await exchange.respond(response)
+
+
+async def test_the_key_of_the_host_is_made_when_it_is_needed(db: Sqlite, opened: Any, tmp_path: Path) -> None:
+    add(db)
+    auth = opened()
+    await auth.verify(KIM, SECRET.encode(), attempt("PLAIN"))
+    assert not (tmp_path / "state").exists()
+    await scram(auth, KIM, SECRET)
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["auth.key"]
+
+
 async def test_iterations_of_users_that_do_not_exist(db: Sqlite, opened: Any) -> None:
     auth = opened('mechanisms = ["SCRAM-SHA-256"]\nscram_iterations = 10000')
     assert (await salt_of(auth, "nobody@example.net")).endswith(",i=10000")

@@ -125,6 +125,9 @@ async def test_explain(tmp_path: Path, accounts: Opener) -> None:
     lines = [line async for line in explain(nets, "kim@example.net", b"hunter2", IMAP)]
     assert any("not in allow_nets" in line for line in lines)
     assert lines[-1].startswith("FAILED")
+    old = accounts(url, passdb="query = \"SELECT password, 1 AS pass_expired FROM users WHERE username = '%n'\"")
+    lines = [line async for line in explain(old, "kim@example.net", b"hunter2", IMAP)]
+    assert lines[-1] == "FAILED: pass_expired is set"
     homeless = accounts(url, userdb='driver = "sql"\nquery = "SELECT 1 AS uid"')
     lines = [line async for line in explain(homeless, "kim@example.net", b"hunter2", IMAP)]
     assert lines[-1].startswith("FAILED: userdb")

@@ -185,6 +185,8 @@ def test_quota() -> None:
         ("ssl_min_protocol = TLSv1", "TLS 1.2 and newer"),
         ("ssl_key_password = secret", "(not shown)"),
         ("auth_mechanisms = plain gssapi", "MAS has no GSSAPI"),
+        ("auth_mechanisms = plain external", "EXTERNAL needs tls.client_ca"),
+        ("auth_mechanisms = plain xoauth2", "XOAUTH2 needs [auth.oauth2]"),
         ("auth_failure_delay = 30s", "auth.failure_delay"),
         ("auth_username_format = %{if;%d;eq;;%n;%u}", "%{if"),
         ("mail_location = mdbox:~/mdbox", "not in mdbox"),
