@@ -26,7 +26,7 @@ from mas.config import Config
 from mas.errors import LimitExceeded, MailboxError, MailboxExists, MasError, MessageTooBig, OverQuota, Rejected
 from mas.metrics import table as metrics
 from mas.storage.interface import Account, Incoming, Store
-from mas.storage.model import INBOX, Flags, MailboxName, SaveOptions
+from mas.storage.model import INBOX, Flags, MailboxName, SaveOptions, Uid
 from mas.user import User
 
 _log = structlog.get_logger(area="delivery")
@@ -205,46 +205,51 @@ class Delivery:
         try:
             async with self._turn(user.name), await self._store.open(user) as account:
                 decision = await self._decide(message, envelope, recipient, account, self._implicit_keep(recipient))
-                mailboxes = await self._carry_out(decision, message, account)
+                saved = await self._carry_out(decision, message, account, envelope.session)
         except MasError as error:
             _log.warning(f"{what}: save failed: {error}", kind=type(error).__name__, **fields)
             return DeliveryResult(recipient, error=error)
         except Exception as error:
             _log.exception(f"{what}: save failed", **fields)
             return DeliveryResult(recipient, error=error)
-        for mailbox in mailboxes:
-            _log.info(f"{what}: saved mail to {mailbox}", **fields)
-        if not mailboxes and decision.refusal is None:
+        for mailbox, uid in saved:
+            _log.info(f"{what}: saved mail to {mailbox}", mailbox=mailbox, uid=uid, **fields)
+        if not saved and decision.refusal is None:
             _log.info(f"{what}: discarded", **fields)
         self._expire_soon(user)
         if decision.refusal is not None:
             _log.info(f"{what}: refused: {decision.refusal}", **fields)
-        return DeliveryResult(recipient, mailboxes, decision.refusal)
+        return DeliveryResult(recipient, [mailbox for mailbox, _ in saved], decision.refusal)
 
-    async def _carry_out(self, decision: Decision, message: Incoming, account: Account) -> list[MailboxName]:
-        """Save, then what follows."""
+    async def _carry_out(
+        self, decision: Decision, message: Incoming, account: Account, session: str
+    ) -> list[tuple[MailboxName, Uid]]:
+        """Save, then what follows. Returns where the message is."""
         async with AsyncExitStack() as stack:
             for changed in decision.changed:
                 stack.push_async_exit(changed.__aexit__)
-            mailboxes = [await self._save(account, save.message or message, save) for save in decision.saves]
+            saved = [await self._save(account, save.message or message, save, session) for save in decision.saves]
         if decision.then is not None:
             await decision.then()
-        return mailboxes
+        return saved
 
-    async def _save(self, account: Account, message: Incoming, save: Save) -> MailboxName:
+    async def _save(self, account: Account, message: Incoming, save: Save, session: str) -> tuple[MailboxName, Uid]:
         """Returns where it went."""
         batch = [(message, SaveOptions(flags=save.flags))]
         if save.mailbox != INBOX:
             try:
                 if save.create and save.subscribe:
                     await self._make(account, save.mailbox)
-                await account.save(save.mailbox, batch, create=save.create, delivery=True)
+                saved = await account.save(save.mailbox, batch, create=save.create, delivery=True)
             except MailboxError as error:
-                _log.info("delivery falls back to INBOX", user=account.user.name, mailbox=error.name, why=error.detail)
+                name, why = error.name, error.detail
+                _log.info(
+                    "delivery falls back to INBOX", user=account.user.name, session=session, mailbox=name, why=why
+                )
             else:
-                return save.mailbox
-        await account.save(INBOX, batch, create=True, delivery=True)
-        return INBOX
+                return save.mailbox, saved.uids[0]
+        saved = await account.save(INBOX, batch, create=True, delivery=True)
+        return INBOX, saved.uids[0]
 
     @staticmethod
     async def _make(account: Account, mailbox: MailboxName) -> None:

@@ -22,6 +22,7 @@ from mas.errors import Rejected
 from mas.filtering import user_log
 from mas.filtering.answers import Answers
 from mas.filtering.consequences import Consequence, Consequences
+from mas.filtering.decided import in_words
 from mas.filtering.memory import Memory
 from mas.filtering.scripts import Broken, Scripts
 from mas.filtering.steps import Steps
@@ -125,6 +126,7 @@ class Filter:
             await self._tell_failed(user, step, envelope)
         if self.settings.discard and _discards(step):
             step = await self._instead(step, view, answers, transaction, user, envelope)
+        _log.info("decided", actions=in_words(step), user=user.name, session=envelope.session)
         original = original_of(view, transaction)
         after = Consequences(self, original, answers, account, transaction, self.email(user), envelope.session)
         return await self._decision(step, view, after, default)

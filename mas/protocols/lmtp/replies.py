@@ -84,6 +84,7 @@ def _meaning(error: BaseException, quota_full_tempfail: bool) -> tuple[int, str,
 
 
 BAD_SEQUENCE = reply(503, "5.5.1", "Bad sequence of commands")
+BUG = reply(421, "4.3.0", "Internal error, try again later")
 CLOSING = reply(421, "4.3.2", "Shutting down, try again later")
 DATA_GO_AHEAD = b"354 End data with <CR><LF>.<CR><LF>\r\n"
 FLUSHED = reply(250, "2.0.0", "OK")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from mas.config import Config
-from mas.delivery import Delivery, DeliveryResult, Envelope, Recipient, split_address, trace_header
+from mas.delivery import Delivery, DeliveryResult, Envelope, Recipient, header_field, split_address, trace_header
 from mas.errors import MasError
 from mas.protocols.lmtp import replies
 from mas.protocols.lmtp.connection import Closed, Event, LmtpConnection, MessageEnd, MessageOctets
@@ -98,30 +98,50 @@ class LmtpSession:
         """The conversation, from greeting to the end of the connection."""
         channel = self._channel
         channel.write(replies.reply(220, "2.0.0", f"{self._config.hostname} LMTP ready"))
+        reason = "connection closed"
         try:
-            while True:
-                try:
-                    event = await channel.next_event(self._config.lmtp.idle_timeout)
-                except TimeoutError:
-                    channel.write(replies.TIMED_OUT)
-                    return
-                if isinstance(event, Closed):
-                    return
-                if isinstance(event, Woken):
-                    if channel.draining:
-                        channel.write(replies.CLOSING)
-                        return
-                    continue
-                if isinstance(event, Quit):
-                    channel.write(replies.GOODBYE)
-                    return
-                if not await self._handle(event):
-                    return
+            reason = await self._converse()
         except TimeoutError:
-            # In the middle of a message: what is there of it goes.
+            # Perhaps in the middle of a message: what is there of it goes.
+            reason = "inactivity"
             channel.write(replies.TIMED_OUT)
+        except ConnectionError as error:
+            reason = str(error) or reason
+            raise
+        except Exception:
+            # No error of a recipient or a message, so a bug: the listener logs it with where it was.
+            reason = "internal error"
+            channel.write(replies.BUG)
+            raise
         finally:
             await self._reset()
+            _log.info(
+                "disconnected",
+                reason=reason,
+                session=channel.peer.session_id,
+                address=channel.peer.address or None,
+                messages=self._messages,
+                received=channel.received,
+                sent=channel.sent,
+            )
+
+    async def _converse(self) -> str:
+        """Commands until one of the two sides ends it; returns why."""
+        channel = self._channel
+        while True:
+            event = await channel.next_event(self._config.lmtp.idle_timeout)
+            if isinstance(event, Closed):
+                return "connection closed"
+            if isinstance(event, Woken):
+                if channel.draining:
+                    channel.write(replies.CLOSING)
+                    return "server stops"
+                continue
+            if isinstance(event, Quit):
+                channel.write(replies.GOODBYE)
+                return "logged out"
+            if not await self._handle(event):
+                return "connection closed" if self._bad_left > 0 else "too many bad commands"
 
     async def _handle(self, event: Event) -> bool:
         """One command. False ends the conversation."""
@@ -311,7 +331,7 @@ class LmtpSession:
         except MasError as error:
             transaction.failure = error
         except Exception as error:
-            _log.exception("message failed", session=self._channel.peer.session_id)
+            _log.exception("message failed", session=self._delivery_id)
             transaction.failure = error
 
     async def _finish(self, transaction: _Transaction) -> None:
@@ -323,11 +343,21 @@ class LmtpSession:
             results = [DeliveryResult(one, error=transaction.failure) for one in transaction.recipients]
             _log.warning(
                 "message refused",
-                session=self._channel.peer.session_id,
+                session=self._delivery_id,
                 recipients=len(results),
                 why=str(transaction.failure),
             )
         else:
+            path = transaction.mail.reverse_path
+            _log.info(
+                "message received",
+                message_id=header_field(message.header(), b"message-id") or None,
+                session=self._delivery_id,
+                sender="<>" if path is None else str(path),
+                recipients=len(transaction.recipients),
+                size=message.size,
+                client=self._client,
+            )
             results = await self._service.delivery.deliver(message, self._envelope(transaction), transaction.recipients)
         for result in results:
             self._channel.write(self._result_reply(result))
@@ -337,12 +367,17 @@ class LmtpSession:
     def _envelope(self, transaction: _Transaction) -> Envelope:
         path = transaction.mail.reverse_path
         sender = "" if path is None else str(path)
-        return Envelope(sender, f"{self._channel.peer.session_id}.{self._messages}")
+        return Envelope(sender, self._delivery_id)
+
+    @property
+    def _delivery_id(self) -> str:
+        """In every log line of this message, in its Received field and in the replies: the session's id and the number in it."""
+        return f"{self._channel.peer.session_id}.{self._messages}"
 
     def _result_reply(self, result: DeliveryResult) -> bytes:
         address = result.recipient.address
         if result.error is None:
-            return replies.reply(250, "2.0.0", f"<{address}> {self._channel.peer.session_id}.{self._messages} Saved")
+            return replies.reply(250, "2.0.0", f"<{address}> {self._delivery_id} Saved")
         return self._error_reply(result.error, address)
 
     def _error_reply(self, error: Exception, address: str) -> bytes:

@@ -149,6 +149,11 @@ class _Session:
             self.write(responses.bye("Disconnected for inactivity."))
         except ConnectionError as error:
             reason = f"Connection lost: {error}" if str(error) else "Connection lost"
+        except Exception:
+            # No domain error, so a bug: the listener logs it with where it was.
+            reason = "Internal error"
+            self.write(responses.bye("Internal error."))
+            raise
         finally:
             self.channel.flush()
             self.ended(reason)

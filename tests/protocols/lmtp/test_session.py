@@ -6,6 +6,7 @@ import asyncio
 import re
 
 import pytest
+import structlog.testing
 
 from mas.delivery import Decision, Envelope, Recipient, Save
 from mas.errors import (
@@ -17,6 +18,7 @@ from mas.errors import (
     StorageUnavailable,
     UserDisabled,
 )
+from mas.protocols.lmtp.connection import LmtpConnection
 from mas.storage.interface import Account, Incoming
 from tests.protocols.lmtp.talk import talking, without_trace
 
@@ -363,3 +365,18 @@ async def test_no_250_before_it_is_saved() -> None:
         assert talk.channel.out == []
         release.set()
         assert await talk.replies() == [f"250 2.0.0 <{KIM}> s1.1 Saved"]
+
+
+async def test_a_bug_is_told_and_the_end_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise LookupError("a bug")
+
+    async def talk_to_it() -> None:
+        async with talking() as talk:
+            monkeypatch.setattr(LmtpConnection, "next_event", broken)
+            assert await talk.codes("NOOP\n") == ["421 4.3.0"]
+
+    with structlog.testing.capture_logs() as lines, pytest.raises(LookupError, match="a bug"):
+        await talk_to_it()
+    (end,) = [line for line in lines if line["event"] == "disconnected"]
+    assert (end["reason"], end["session"], end["messages"]) == ("internal error", "s1", 0)
