@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mas.storage import disk
+from mas.storage import compressed, disk
 from mas.storage.blocking import Blocking
 from mas.storage.engine import Engine
 from mas.storage.mime.header import served
@@ -53,9 +53,9 @@ class Stretch:
 
 def _read_whole(path: str, size: int) -> bytes | Stretch:
     if size > LARGE:
-        stored = os.stat(path).st_size
-        return Stretch(path, Extent(0, stored, size), size)
-    data = disk.read_file(path)
+        with _mapped(path, size) as mapped:
+            return Stretch(path, Extent(0, len(mapped), size), size)
+    data = compressed.plain(disk.read_file(path), size)
     if len(data) == size:
         # As many octets as with CRLF: there are no bare LFs.
         return data.replace(b"\0", b"\x80") if b"\0" in data else data
@@ -79,7 +79,7 @@ def _quick(path: str, size: int) -> bytes | None:
         return None
     finally:
         os.close(fd)
-    return data if len(data) == size and b"\0" not in data else None
+    return data if len(data) == size and b"\0" not in data and not compressed.is_compressed(data) else None
 
 
 def _read_section(path: str, located: Located, section: Section) -> bytes | Stretch:
@@ -90,8 +90,8 @@ def _read_section(path: str, located: Located, section: Section) -> bytes | Stre
     if extent is None:
         return b""
     if located.size <= LARGE:
-        return section_octets(disk.read_file(path), packed, section)
-    with _mapped(path) as mapped:
+        return section_octets(compressed.plain(disk.read_file(path), located.size), packed, section)
+    with _mapped(path, located.size) as mapped:
         if extent.size <= LARGE:
             return section_octets(mapped, packed, section)
         if section.text in (SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT):
@@ -102,10 +102,10 @@ def _read_section(path: str, located: Located, section: Section) -> bytes | Stre
     return Stretch(path, extent, extent.size)
 
 
-def _mapped(path: str) -> mmap.mmap:
+def _mapped(path: str, size: int) -> mmap.mmap:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+        return compressed.mapped(fd, size)
     finally:
         os.close(fd)
 
@@ -114,9 +114,9 @@ def _mapped(path: str) -> mmap.mmap:
 def opened(path: str, size: int) -> Iterator[bytes | mmap.mmap]:
     """The file's octets: read when small, else mapped."""
     if size <= LARGE:
-        yield disk.read_file(path)
+        yield compressed.plain(disk.read_file(path), size)
     else:
-        with _mapped(path) as mapped:
+        with _mapped(path, size) as mapped:
             yield mapped
 
 
@@ -156,7 +156,7 @@ class LargeOctets:
         stretch = self._stretch
         try:
             with disk.reading():
-                mapped = await self._blocking.run(_mapped, stretch.path)
+                mapped = await self._blocking.run(_mapped, stretch.path, max(stretch.size, stretch.extent.end))
         except FileNotFoundError:
             raise self._missing() from None
         with mapped:

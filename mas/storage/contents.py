@@ -7,17 +7,21 @@ they are first asked for, and in the background after a SELECT: ``fill`` a bound
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from mas.config import Mail
-from mas.storage import disk
+from mas.errors import StorageUnavailable
+from mas.storage import compressed, disk
 from mas.storage.engine import Engine
-from mas.storage.index import Transaction
+from mas.storage.index import Transaction, fetch_all
 from mas.storage.mime.limits import MimeLimits
 from mas.storage.mime.parse import ParsedMessage, parse
+
+_log = structlog.get_logger("mas.storage")
 
 MAPPED = 1 << 20
 """Files above this are mapped, not read: the parser looks at windows of them."""
@@ -52,14 +56,12 @@ def content_of_file(path: str, limits: MimeLimits) -> Content:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
-        if size <= MAPPED:
+        if size <= MAPPED and not compressed.is_compressed(os.pread(fd, compressed.LONGEST_MAGIC, 0)):
             return content_of(disk.read_file(path), limits)
-        digest = hashlib.blake2b(digest_size=16)
-        offset = 0
-        while piece := os.pread(fd, 256 << 10, offset):
-            digest.update(piece)
-            offset += len(piece)
-        with mmap.mmap(fd, size, prot=mmap.PROT_READ) as mapped:
+        with compressed.mapped(fd) as mapped:
+            digest = hashlib.blake2b(digest_size=16)
+            for offset in range(0, len(mapped), 256 << 10):
+                digest.update(mapped[offset : offset + (256 << 10)])
             return Content(digest.digest(), parse(mapped, limits))
     finally:
         os.close(fd)
@@ -129,6 +131,9 @@ def parse_files(engine: Engine, directory: str, waiting: Unparsed) -> list[tuple
                 parsed.append((uid, file, content_of_file(engine.path(directory, file), limits)))
         except FileNotFoundError:
             continue
+        except StorageUnavailable as error:
+            # One message that cannot be read must not keep the others from being shown.
+            _log.warning("message cannot be read", user=engine.user, mailbox=directory, uid=uid, error=str(error))
     return parsed
 
 
@@ -140,10 +145,21 @@ def fill(engine: Engine, mailbox_id: int, parsed: Sequence[tuple[int, str, Conte
     with engine.transaction(durable=False) as transaction:
         for uid, _, content in parsed:
             number = insert_content(transaction, content)
-            transaction.execute(
-                "UPDATE message SET content_id = ?, size = ? WHERE mailbox_id = ? AND uid = ? AND content_id IS NULL",
-                (number, content.parsed.size, mailbox_id, uid),
-            )
+            values = (mailbox_id, uid)
+            for flags, size in fetch_all(
+                transaction.database,
+                "SELECT flags, size FROM message WHERE mailbox_id = ? AND uid = ? AND content_id IS NULL",
+                values,
+            ):
+                if size != content.parsed.size:
+                    # The file's name said something else.
+                    row = transaction.touch(engine.rows[mailbox_id])
+                    row.count(flags, size, -1)
+                    row.count(flags, content.parsed.size, 1)
+                transaction.execute(
+                    "UPDATE message SET content_id = ?, size = ? WHERE mailbox_id = ? AND uid = ?",
+                    (number, content.parsed.size, *values),
+                )
 
 
 def collect(engine: Engine) -> None:

@@ -18,9 +18,10 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 
 from mas.config import Mail
-from mas.errors import MessageTooBig
+from mas.errors import MessageTooBig, Rejected
 from mas.storage import disk
 from mas.storage.blocking import Blocking
+from mas.storage.compressed import LONGEST_MAGIC, is_compressed
 from mas.storage.contents import Content, content_of, content_of_file, mime_limits
 
 IN_MEMORY = 256 << 10
@@ -128,6 +129,8 @@ class MaildirIncoming:
             await self._blocking.run(self._spill, pieces)
         else:
             self._pieces = [b"".join(self._pieces)]
+        if is_compressed(self._pieces[0][:LONGEST_MAGIC] if self._fd < 0 else os.pread(self._fd, LONGEST_MAGIC, 0)):
+            raise Rejected("a compressed file is no message")
         self.content = await self._blocking.run(self._parse)
 
     def _parse(self) -> Content:

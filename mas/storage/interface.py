@@ -57,7 +57,8 @@ class Incoming(Protocol):
         ...
 
     async def finish(self) -> None:
-        """No more octets. Parses (headers, structure)."""
+        """No more octets. Parses (headers, structure). Raises Rejected for what begins like a compressed file: some programs on the Maildir
+        would take it for one."""
         ...
 
     @property

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from mas.storage import disk, index, keywords, numbers, uidlist
+from mas.storage import compressed, disk, index, keywords, numbers, uidlist
 from mas.storage.engine import Engine
 from mas.storage.index import Event, EventKind, MailboxRow, NewMessage, Transaction
 from mas.storage.maildir_name import FILE_FLAGS, FILE_KEYWORDS, arrival_of, flags_of, renamed, sizes_of, split_name
@@ -401,11 +401,23 @@ def describe(engine: Engine, row: MailboxRow, file: str, listed: uidlist.Uidlist
         crlf_size = listed.sizes.get(base)
     if crlf_size is None or (size is not None and size != status.st_size):
         try:
-            crlf_size = crlf_length(disk.read_file(path))
+            crlf_size = _measured(path, crlf_size)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            _log.warning("message cannot be read", user=engine.user, path=path, error=str(error))
+            crlf_size = crlf_size or size or status.st_size
     flags = flags_of(letters)
     return NewMessage(flags, crlf_size, int(status.st_mtime), int(status.st_ctime), None, file, 0)
+
+
+def _measured(path: str, named: int | None) -> int:
+    """Octets with CRLF line ends. A compressed file is smaller than its name says, and the name is right. Raises OSError."""
+    if named is not None:
+        with open(path, "rb") as file:
+            if compressed.is_compressed(file.read(compressed.LONGEST_MAGIC)):
+                return named
+    return crlf_length(compressed.plain(disk.read_file(path)))
 
 
 def crlf_length(octets: bytes) -> int:

@@ -192,3 +192,38 @@ def test_dovecot_to_mas_and_back(dovecot: Dovecot) -> None:
         await store.close()
 
     asyncio.run(revisit())
+
+
+@pytest.mark.parametrize("method", ["gz", "bz2", "lz4", "zstd"])
+def test_compressed_by_dovecot(dovecot: Dovecot, method: str) -> None:
+    """What the zlib plugin compressed is served as it was; what MAS does with it Dovecot understands."""
+    dovecot.config.write_text(
+        CONFIG.format(home=dovecot.home) + f"mail_plugins = zlib\nplugin {{\n  zlib_save = {method}\n}}\n"
+    )
+    texts = {1: MESSAGE.format(n=1) + "words\r\n" * 500, 2: MESSAGE.format(n=2) + "more words\r\n" * 40_000}
+    for text in texts.values():
+        dovecot("save", "-m", "INBOX", given=text)
+    stored = [path.stat().st_size for path in sorted((dovecot.home / "Maildir/new").iterdir())]
+    assert sum(stored) < 100_000, "compressed"
+
+    async def visit() -> None:
+        store = MaildirStore(config(dovecot.home))
+        account = await store.open(user(dovecot))
+        selection = await account.select(INBOX)
+        assert {uid: octets.decode() for uid, octets in (await contents(selection)).items()} == texts
+        rows = [row async for batch in selection.fetch([1, 2], [Column.SIZE]) for row in batch]
+        assert {row[0]: row[1] for row in rows} == {uid: len(text) for uid, text in texts.items()}
+        await account.create(MailboxName("Copies"))
+        await selection.store([1], StoreOp.ADD, Flags(SEEN))
+        await selection.copy([1, 2], MailboxName("Copies"))
+        await selection.close()
+        assert await account.write(lambda: verifying.verify(account.engine)) == []
+        await store.close()
+
+    asyncio.run(visit())
+    for name in ("INBOX", "Copies"):
+        assert {uid: flags for uid, (flags, _, _) in dovecot.messages(name).items()} == {1: {"\\Seen"}, 2: set()}
+        lines = dovecot("fetch", "size.virtual size.physical", "mailbox", name, "all")[1:]
+        plain = [len(text.replace("\r\n", "\n")) for text in texts.values()]
+        assert [line.split("\t")[0] for line in lines] == [str(len(text)) for text in texts.values()]
+        assert [int(line.split("\t")[1]) for line in lines] in (plain, [len(text) for text in texts.values()])

@@ -67,6 +67,8 @@ def _words(error: errors.MasError, command: Command | None) -> tuple[Code | None
             return responses.TOOBIG, f"Message is larger than {error.limit} octets."
         case errors.MessageGone():
             return responses.EXPUNGEISSUED, "Some of the requested messages no longer exist."
+        case errors.Rejected():
+            return responses.CANNOT, f"The message is refused: {error}."
         case errors.UnknownEncoding():
             return responses.UNKNOWN_CTE, "The part's Content-Transfer-Encoding cannot be decoded."
         case errors.LimitExceeded():
