@@ -128,6 +128,35 @@ async def test_scram_by_what_is_stored(db: Sqlite, opened: Any, clock: Clock, st
     assert clock.slept == [2.0]
 
 
+@pytest.mark.parametrize(
+    ("stored", "mechanism"),
+    [
+        (
+            "{SCRAM-SHA-256}4096,Y4JGsKnDkqnQTVaVia5FAA==,ccXQrlQad6wFcO4U8jklq226CB2fLdNVOo8wKg2fxX0=,"
+            "Ham+k3v/Ax5VvM2AIdje+gW1kD0xlX9dgjceJrjttDw=",
+            "SCRAM-SHA-256",
+        ),
+        (
+            "{SCRAM-SHA-1}4096,U94DGScEl0nD0B2pdUtWgg==,qQz+tVNZdbyzHMqzNqNTUa0l2vM=,lQLCCfBZ0yR3m0lYaRmas0XXaGk=",
+            "SCRAM-SHA-1",
+        ),
+        ("{CRAM-MD5}cd3ba7deaad6e5ca23448ba42e379747a9e0f7f1fbc00c8a81bbaac395731b56", "CRAM-MD5"),
+    ],
+)
+async def test_what_dovecot_has_stored(db: Sqlite, opened: Any, stored: str, mechanism: str) -> None:
+    """As ``doveadm pw`` of Dovecot 2.3.19 wrote it for "secret"."""
+    add(db, password=stored)
+    auth = opened()
+    if mechanism == "CRAM-MD5":
+        exchange = auth.exchange(attempt(mechanism))
+        digest = hmac.digest(b"secret", await exchange.respond(None), "md5").hex()
+        user = (await exchange.respond(f"{KIM} {digest}".encode())).user
+    else:
+        user, salt = await scram(auth, KIM, "secret", mechanism)
+        assert salt.split(",i=") == [stored.split(",")[1], "4096"]
+    assert user == await auth.verify(KIM, b"secret", attempt("PLAIN"))
+
+
 async def test_the_end_of_scram_where_the_protocol_has_no_data_with_its_success(db: Sqlite, opened: Any) -> None:
     add(db)
     auth = opened()

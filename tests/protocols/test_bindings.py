@@ -14,7 +14,7 @@ from mas.config import Sni, Tls
 from mas.errors import ConfigError
 from mas.protocols import bindings
 from mas.protocols.bindings import binding, certificate_name
-from mas.protocols.tls import make_context
+from mas.protocols.tls import files, make_context
 
 
 def write(certificate: trustme.LeafCert, directory: Path, name: str) -> tuple[Path, Path]:
@@ -128,5 +128,6 @@ def test_a_clients_certificate_of_another_authority_is_refused(server: ssl.SSLCo
 def test_the_file_of_the_clients_authority_is_checked(authority: trustme.CA, tmp_path: Path) -> None:
     cert, key = write(authority.issue_cert("one.example.net"), tmp_path, "one")
     (tmp_path / "ca.pem").write_text("nothing")
+    assert tmp_path / "ca.pem" in files(Tls(cert=cert, key=key, client_ca=str(tmp_path / "ca.pem")))
     with pytest.raises(ConfigError, match=r"tls\.client_ca"):
         make_context(Tls(cert=cert, key=key, client_ca=str(tmp_path / "ca.pem")))
