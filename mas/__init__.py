@@ -10,6 +10,8 @@ The map, one paragraph a package:
     The operator's TOML file as frozen models, validated as a whole. Every limit of the server is a key here.
 ``mas.dovecot_config``
     Dovecot's configuration, read and turned into MAS's: what ``mas import-dovecot`` prints. The server never imports it.
+``mas.migrate``
+    What clients see of a user's mail through two servers, compared: ``mas migrate prove``.
 ``mas.storage``
     Mail on disk: Maildir (the mail), the index (a SQLite file a user: a cache with memory), quota, change feed.
     ``mas.storage.model`` and ``mas.storage.interface`` are what protocols and delivery see of it.

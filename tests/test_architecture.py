@@ -131,7 +131,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.protocols",
     ),
 }
-UNBOUND = {"mas.server", "mas.cli", "mas.__main__", "mas.demo", "mas.demo_mail"}
+UNBOUND = {"mas.server", "mas.cli", "mas.migrate", "mas.__main__", "mas.demo", "mas.demo_mail"}
 SIBLINGS = (
     "mas.protocols.imap",
     "mas.protocols.lmtp",
@@ -202,6 +202,7 @@ PURE = (
     "mas.outgoing.compose",
     "mas.filtering.view",
     "mas.filtering.edits",
+    "mas.migrate.view",
     "mas.storage.model",
     "mas.storage.query",
     "mas.storage.mime",

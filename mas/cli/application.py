@@ -18,6 +18,7 @@ MODULES = {
     "index": "mas.cli.index",
     "kick": "mas.cli.sessions",
     "mailbox": "mas.cli.mailbox",
+    "migrate": "mas.cli.migrate",
     "pw": "mas.cli.password",
     "quota": "mas.cli.mailbox",
     "sieve": "mas.cli.sieve",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from mas.auth.query import compile_query
 from mas.dovecot_config.conversion import Conversion
-from mas.dovecot_config.grammar import DovecotConfigError, Setting, parse
+from mas.dovecot_config.grammar import DovecotConfigError, Place, Setting, parse
 from mas.dovecot_config.target import Tree
 from mas.dovecot_config.tree import Block
 from mas.dovecot_config.values import boolean, number
@@ -35,24 +35,30 @@ _RESULTS = {
 
 
 class SqlFile:
-    """The settings of one ``dovecot-sql.conf.ext``. ``url`` is SQLAlchemy's, empty when it cannot be told."""
+    """The settings of one ``dovecot-sql.conf.ext``, or of a block of 2.4. ``url`` is SQLAlchemy's."""
 
-    def __init__(self, conversion: Conversion, path: str, place: Setting, block: Block) -> None:
-        """Reads and converts the file; what it holds beyond queries gets its remarks. Raises ValueError."""
+    def __init__(self, conversion: Conversion, block: Block) -> None:
+        """Converts the settings; what there is beyond queries gets its remarks. Raises ValueError."""
+        self.block = block
+        self.connections = 0
+        self.url = self._url(conversion)
+        self._others(conversion)
+
+    @classmethod
+    def read(cls, conversion: Conversion, path: str, place: Place) -> SqlFile:
+        """From a file. Raises ValueError."""
         try:
             text = conversion.read(path)
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror or error}") from None
-        self.block = Block(path, (), place.place)
+        block = Block(path, (), place)
         try:
             for statement in parse(text, path):
                 if isinstance(statement, Setting):
-                    self.block.set(statement)
+                    block.set(statement)
         except DovecotConfigError as error:
             raise ValueError(str(error)) from None
-        self.connections = 0
-        self.url = self._url(conversion)
-        self._others(conversion)
+        return cls(conversion, block)
 
     def query(self, name: str, default: str) -> str:
         """A query in MAS's variables. Raises ValueError."""
@@ -157,7 +163,8 @@ def _database(conversion: Conversion, block: Block, files: dict[str, SqlFile], w
                 block, setting, "MAS asks its databases in their order until one knows the user and the password fits"
             )
     for inner in block.blocks:
-        conversion.leave_block(inner, "MAS's databases have no such setting: say it in the query")
+        if inner.kind != "sql":
+            conversion.leave_block(inner, "MAS's databases have no such setting: say it in the query")
     try:
         conversion.target.add(block.kind, entry)
     except ValueError as error:
@@ -256,11 +263,13 @@ def _fields(conversion: Conversion, key: str, setting: Setting) -> bool:
 
 
 def _file(conversion: Conversion, block: Block, files: dict[str, SqlFile]) -> SqlFile:
+    for inline in block.of("sql"):
+        return SqlFile(conversion, inline)
     args = block.settings.get("args")
     if args is None or not args.value:
         raise ValueError("driver = sql without args")
     if args.value not in files:
-        files[args.value] = SqlFile(conversion, args.value, args, block)
+        files[args.value] = SqlFile.read(conversion, args.value, args.place)
     return files[args.value]
 
 

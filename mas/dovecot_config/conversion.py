@@ -111,7 +111,9 @@ def title(block: Block, setting: Setting) -> str:
     shown = "(not shown)" if secret and setting.value else setting.written
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    return "".join(c if c.isprintable() else "?" for c in f"{where}{setting.key} = {shown}".rstrip())
+    return "".join(
+        c if c.isprintable() else "?" for c in f"{where}{setting.original or setting.key} = {shown}".rstrip()
+    )
 
 
 def to(key: str, convert: Callable[[str], Any] = str) -> Handler:

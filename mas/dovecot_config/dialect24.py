@@ -1,9 +1,69 @@
-"""2.4's names for 2.3's settings. Pure."""
+"""A tree of Dovecot 2.4 in 2.3's words, so that one table does for both. Pure.
+
+2.4 has the same lines, other names, and three other shapes: lists of booleans (``mail_plugins { quota = yes }``), named blocks whose driver
+is their name (``passdb sql {``), and settings that were parts of one long value (``mail_driver`` and ``mail_path`` of ``mail_location``,
+``sieve_script`` blocks, ``quota`` blocks). Each setting keeps its place and the name it was written with.
+"""
 
 from __future__ import annotations
 
-from mas.dovecot_config.conversion import Remark
+from dataclasses import replace
+
+from mas.dovecot_config.conversion import Kind, Remark, title
+from mas.dovecot_config.grammar import Setting
 from mas.dovecot_config.tree import Block
+from mas.dovecot_config.values import boolean
+
+_FILES = {
+    "ssl_server_cert_file": "ssl_cert",
+    "ssl_server_key_file": "ssl_key",
+    "ssl_server_dh_file": "ssl_dh",
+    "ssl_server_ca_file": "ssl_ca",
+    "ssl_server_alt_cert_file": "ssl_alt_cert",
+    "ssl_server_alt_key_file": "ssl_alt_key",
+}
+_NAMES = {
+    "ssl_server_key_password": "ssl_key_password",
+    "ssl_server_request_client_cert": "ssl_verify_client_cert",
+    "ssl_server_cert_username_field": "ssl_cert_username_field",
+    "sieve_quota_script_count": "sieve_quota_max_scripts",
+    "sieve_quota_storage_size": "sieve_quota_max_storage",
+    "sieve_user_log_path": "sieve_user_log",
+    "quota_mail_size": "quota_max_mail_size",
+    "quota_storage_grace": "quota_grace",
+}
+_LISTS = (
+    "mail_plugins",
+    "protocols",
+    "auth_mechanisms",
+    "sieve_plugins",
+    "sieve_extensions",
+    "sieve_global_extensions",
+)
+_LOCATION = {
+    "mail_inbox_path": "INBOX",
+    "mail_index_path": "INDEX",
+    "mail_control_path": "CONTROL",
+    "mail_volatile_path": "VOLATILEDIR",
+    "mailbox_list_layout": "LAYOUT",
+    "mailbox_subscriptions_filename": "SUBSCRIPTIONS",
+    "mailbox_directory_name": "DIRNAME",
+}
+_SQL = ("sql_driver", "sqlite_path", "mysql", "pgsql")
+_PLUGIN = (
+    "sieve_",
+    "quota_",
+    "imapsieve_",
+    "zlib_",
+    "mail_compress",
+    "mail_crypt_",
+    "acl_",
+    "fts_",
+    "mail_log_",
+    "trash_",
+)
+_ENGLISH = {"Drafts": "\\Drafts", "Junk": "\\Junk", "Trash": "\\Trash", "Sent": "\\Sent", "Sent Messages": "\\Sent"}
+"""What ``@mailbox_defaults = english`` stands for when no group of that name is in the tree."""
 
 
 def is_24(root: Block) -> bool:
@@ -12,5 +72,311 @@ def is_24(root: Block) -> bool:
 
 
 def to_23(root: Block, remarks: list[Remark]) -> Block:
-    """The same tree in 2.3's words."""
-    return root
+    """The same tree in 2.3's words; ``remarks`` gets what has no such words."""
+    return _Translation(root, remarks).run()
+
+
+class _Translation:
+    def __init__(self, old: Block, remarks: list[Remark]) -> None:
+        self.old = old
+        self.new = Block("", (), old.place)
+        self.remarks = remarks
+        self.before: dict[str, int] = {}
+        self.rules = 0
+        self.events = 0
+        self.mailbox_rules: list[tuple[Setting, str]] = []
+
+    def run(self) -> Block:
+        self._location()
+        self._settings(self.old, self.new)
+        for block in self.old.blocks:
+            self._block(block, self.new)
+        self._mailbox_quotas()
+        return self.new
+
+    def _plugin(self, setting: Setting, key: str, value: str) -> None:
+        """A setting of ``plugin {``; a percent sign is doubled there."""
+        plugin = self.new.child("plugin", (), setting.place)
+        plugin.set(renamed(setting, key, value))
+
+    def _left(self, block: Block, setting: Setting, why: str) -> None:
+        self.remarks.append(Remark(Kind.LEFT, title(block, setting), setting.place, why))
+
+    def _settings(self, old: Block, new: Block) -> None:
+        for key, setting in old.settings.items():
+            if (
+                key in _LOCATION
+                or key in ("mail_driver", "mail_path", *_SQL)
+                or key.startswith(("passdb_", "userdb_", "@"))
+            ):
+                if key.startswith("@"):
+                    self._group(setting, new)
+            elif key in _FILES:
+                new.set(replace(renamed(setting, _FILES[key]), from_file=bool(setting.value)))
+            elif key == "auth_allow_cleartext":
+                new.set(renamed(setting, "disable_plaintext_auth", "no" if boolean(setting.value) else "yes"))
+            elif key == "ssl_server_prefer_ciphers":
+                new.set(renamed(setting, "ssl_prefer_server_ciphers", "yes" if setting.value == "server" else "no"))
+            elif key.startswith(_PLUGIN) and key != "quota_full_tempfail":
+                self._plugin(setting, _NAMES.get(key, key), setting.value)
+            else:
+                new.set(renamed(setting, _NAMES.get(key, key)))
+
+    def _block(self, block: Block, new: Block) -> None:
+        match block.kind:
+            case kind if kind in _LISTS:
+                self._list(block, new)
+            case "passdb" | "userdb":
+                self._database(block)
+            case "quota":
+                self._quota(block)
+            case "sieve_script":
+                self._script(block)
+            case "imapsieve_from":
+                for script in block.of("sieve_script"):
+                    self._event(script, "*", block.name)
+            case "namespace":
+                self._namespace(block)
+            case "group":
+                pass  # taken where it is named
+            case "mysql" | "pgsql":
+                pass  # belongs to the databases
+            case _:
+                below = new.child(block.kind, block.names, block.place)
+                self._settings(block, below)
+                for inner in block.blocks:
+                    self._block(inner, below)
+
+    def _list(self, block: Block, new: Block) -> None:
+        """``mail_plugins { quota = yes }``: adds to what holds outside."""
+        words = list(new.look_up(block.kind).split()) if new.outer else new.value(block.kind).split()
+        signed = block.kind.endswith("_extensions")
+        for key, setting in block.settings.items():
+            on = boolean(setting.value)
+            if signed:
+                words.append(f"{'+' if on else '-'}{key}")
+            elif on and key not in words:
+                words.append(key)
+            elif not on and key in words:
+                words.remove(key)
+        setting = Setting(block.kind, " ".join(words), block.place)
+        if block.kind.startswith("sieve_"):
+            self._plugin(setting, block.kind, setting.value)
+        else:
+            new.set(setting)
+
+    def _location(self) -> None:
+        driver, path = self.old.settings.get("mail_driver"), self.old.settings.get("mail_path")
+        first = driver or path
+        if first is None:
+            return
+        parts = [f"{driver.value if driver else 'maildir'}:{path.value if path else '~/Maildir'}"]
+        for key, name in _LOCATION.items():
+            setting = self.old.settings.get(key)
+            if setting and setting.value and (key, setting.value.lower()) != ("mailbox_list_layout", "maildir++"):
+                parts.append(f"{name}={setting.value}")
+        self.new.set(renamed(first, "mail_location", ":".join(parts)))
+
+    def _database(self, block: Block) -> None:
+        """``passdb sql { query = … }``. The prefix of a setting's whole name may be left out inside the block."""
+        kind = block.kind
+        settings = {
+            key.removeprefix(f"{kind}_").removeprefix(f"{block.name}_"): setting
+            for key, setting in block.settings.items()
+        }
+        driver = settings.pop("driver", Setting("driver", block.name, block.place))
+        new = Block(kind, (), block.place, self.new)
+        self.new.blocks.append(new)
+        new.set(renamed(driver, "driver", driver.value))
+        fields = {key: s for inner in block.of("fields") for key, s in inner.settings.items()}
+        if driver.value == "static":
+            words = [f"{key}={_quoted(s.value)}" for key, s in fields.items()]
+            if allow := settings.pop("allow_all_users", None):
+                words.append(f"allow_all_users={allow.value}")
+            new.set(Setting("args", " ".join(words), block.place))
+            fields = {}
+        elif driver.value == "sql":
+            self._sql(block, new, settings)
+        for key, setting in {**settings, **fields}.items():
+            if key not in _SQL:
+                new.set(replace(setting, key=key))
+
+    def _sql(self, block: Block, new: Block, settings: dict[str, Setting]) -> None:
+        queries = new.child("sql", (), block.place)
+        query = "password_query" if block.kind == "passdb" else "user_query"
+        for key, name in (("query", query), ("iterate_query", "iterate_query")):
+            setting = settings.pop(key, None) or self.old.settings.get(f"{block.kind}_sql_{key}")
+            if setting:
+                queries.set(renamed(setting, name))
+        scheme = settings.pop("default_password_scheme", None) or self.old.settings.get(
+            "passdb_default_password_scheme"
+        )
+        queries.set(
+            renamed(scheme, "default_pass_scheme") if scheme else Setting("default_pass_scheme", "PLAIN", block.place)
+        )
+        driver = block.settings.get("sql_driver") or self.old.settings.get("sql_driver")
+        if driver is None:
+            return
+        queries.set(renamed(driver, "driver"))
+        if driver.value == "sqlite":
+            path = block.settings.get("sqlite_path") or self.old.settings.get("sqlite_path")
+            if path:
+                queries.set(renamed(path, "connect"))
+            return
+        for server in [*block.of(driver.value), *self.old.of(driver.value)][:1]:
+            words = {key: setting.value for key, setting in server.settings.items()}
+            for inner in server.of("parameters"):
+                words |= {key: setting.value for key, setting in inner.settings.items()}
+            words.setdefault("host", server.name)
+            words.pop("connection_limit", None)
+            connect = " ".join(f"{key}={_quoted(value)}" for key, value in words.items())
+            queries.set(Setting("connect", connect, server.place, original=server.title))
+
+    def _quota(self, block: Block) -> None:
+        """``quota "User quota" { storage_size = 15G … }``."""
+        settings = {key.removeprefix("quota_"): setting for key, setting in block.settings.items()}
+        driver = settings.pop("driver", None)
+        first = not any(key == "quota" for plugin in self.new.of("plugin") for key in plugin.settings)
+        number = "" if first else str(1 + sum(1 for other in self.old.of("quota")))
+        self._plugin(
+            Setting("quota", "", block.place), f"quota{number}", f"{driver.value if driver else 'count'}:{block.name}"
+        )
+        limits = []
+        for key, setting in settings.items():
+            if key == "storage_size":
+                limits.append(f"storage={_no_limit(setting.value)}")
+            elif key == "message_count":
+                limits.append(f"messages={_no_limit(setting.value)}")
+            elif key == "storage_grace":
+                self._plugin(setting, "quota_grace", setting.value)
+            elif key == "exceeded_message":
+                self._plugin(setting, "quota_exceeded_message", setting.value)
+            else:
+                self._left(block, setting, "MAS's roots have no such setting")
+        if limits:
+            self.rules += 1
+            self._plugin(Setting("quota_rule", "", block.place), f"quota{number}_rule", "*:" + ":".join(limits))
+        for warning in block.of("warning"):
+            self._warning(warning, number)
+
+    def _warning(self, block: Block, root: str) -> None:
+        settings = {key.removeprefix("quota_"): setting for key, setting in block.settings.items()}
+        percent = settings.pop("storage_percentage", None)
+        sign = "-" if (under := settings.pop("threshold", None)) and under.value == "under" else ""
+        for setting in settings.values():
+            self._left(block, setting, "MAS's warnings have no such setting")
+        for execute in block.of("execute"):
+            arguments = execute.value("args")
+            self.before["warning"] = number = self.before.get("warning", 0) + 1
+            self._plugin(
+                Setting("quota_warning", "", block.place),
+                f"quota{root}_warning{number if number > 1 else ''}",
+                f"{sign}storage={percent.value if percent else 100}%% {execute.name} {arguments}",
+            )
+
+    def _script(self, block: Block) -> None:
+        """``sieve_script personal { path = ~/sieve }``."""
+        settings = {key.removeprefix("sieve_script_"): setting for key, setting in block.settings.items()}
+        kind = settings["type"].value if "type" in settings else "personal"
+        path = settings.get("path")
+        if path is None:
+            return
+        if kind == "personal":
+            active = settings.get("active_path")
+            self._plugin(path, "sieve", f"file:{path.value}" + (f";active={active.value}" if active else ""))
+        elif kind in ("before", "after"):
+            self.before[kind] = number = self.before.get(kind, 0) + 1
+            self._plugin(path, f"sieve_{kind}{number if number > 1 else ''}", path.value)
+        elif kind in ("default", "global", "discard"):
+            self._plugin(path, f"sieve_{kind}", path.value)
+        else:
+            self._left(block, path, f"MAS has no scripts of type {kind}")
+        for key, setting in settings.items():
+            if key not in ("type", "path", "active_path", "driver", "name", "bin_path", "precedence"):
+                self._left(block, setting, "MAS's scripts have no such setting")
+
+    def _event(self, block: Block, mailbox: str, source: str) -> None:
+        """A script at an IMAP event: ``sieve_script`` in a mailbox."""
+        settings = {key.removeprefix("sieve_script_"): setting for key, setting in block.settings.items()}
+        kind = settings["type"].value.replace("-", "_") if "type" in settings else "before"
+        path = settings.get("path")
+        if path is None:
+            return
+        self.events += 1
+        prefix = f"imapsieve_mailbox{self.events}_"
+        self._plugin(path, f"{prefix}name", mailbox)
+        if source:
+            self._plugin(path, f"{prefix}from", source)
+        if cause := settings.get("cause"):
+            self._plugin(cause, f"{prefix}causes", cause.value.upper())
+        self._plugin(path, f"{prefix}{kind}", path.value)
+
+    def _namespace(self, block: Block) -> None:
+        new = self.new.child("namespace", block.names, block.place)
+        self._settings(block, new)
+        for inner in block.blocks:
+            if inner.kind != "mailbox":
+                self._block(inner, new)
+                continue
+            mailbox = new.child("mailbox", inner.names, inner.place)
+            for key, setting in inner.settings.items():
+                name = key.removeprefix("mailbox_")
+                if name.startswith("quota_"):
+                    self.mailbox_rules.append((setting, inner.name))
+                else:
+                    mailbox.set(renamed(setting, name))
+            for below in inner.blocks:
+                if below.kind == "sieve_script":
+                    self._event(below, inner.name, "")
+                elif below.kind == "imapsieve_from":
+                    for script in below.of("sieve_script"):
+                        self._event(script, inner.name, below.name)
+                else:
+                    self._block(below, mailbox)
+
+    def _mailbox_quotas(self) -> None:
+        """``mailbox Trash { quota_storage_extra = 500M }``: rules behind the root's own."""
+        for setting, mailbox in self.mailbox_rules:
+            if setting.key == "quota_storage_extra":
+                rule = f"{mailbox}:storage=+{setting.value}"
+            elif setting.key == "quota_storage_percentage":
+                rule = f"{mailbox}:storage={int(setting.value) - 100:+d}%%" if setting.value.isdigit() else ""
+            elif setting.key == "quota_ignore" and boolean(setting.value):
+                rule = f"{mailbox}:ignore"
+            else:
+                rule = ""
+            if rule:
+                self.rules += 1
+                self._plugin(setting, f"quota_rule{self.rules if self.rules > 1 else ''}", rule)
+            else:
+                self._left(self.old, setting, "MAS's quota rules have no such limit")
+
+    def _group(self, setting: Setting, new: Block) -> None:
+        """``@name = choice``: the settings of ``group @name choice {``."""
+        for group in self.old.of("group"):
+            if group.names == (setting.key, setting.value):
+                for inner in group.blocks:
+                    self._block(inner, self.new)
+                self._settings(group, new)
+                return
+        if (setting.key, setting.value) == ("@mailbox_defaults", "english"):
+            space = self.new.child("namespace", new.names or ("inbox",), setting.place)
+            for name, use in _ENGLISH.items():
+                space.child("mailbox", (name,), setting.place).set(Setting("special_use", use, setting.place))
+        else:
+            self._left(self.old, setting, "there is no such group")
+
+
+def renamed(setting: Setting, key: str, value: str | None = None) -> Setting:
+    """The setting under 2.3's name."""
+    return replace(
+        setting, key=key, value=setting.value if value is None else value, original=setting.original or setting.key
+    )
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _no_limit(value: str) -> str:
+    return "0" if value == "unlimited" else value

@@ -50,7 +50,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """``key = value``. from_file: the value is the path of a file that holds it (``<path``)."""
+    """``key = value``. from_file: the value is the path of a file that holds it (``<path``). original: the key as it was written, where
+    it has another name here (2.4's)."""
 
     key: str
     value: str
@@ -58,6 +59,7 @@ class Setting:
     from_file: bool = False
     hidden: bool = False
     quoted: bool = False
+    original: str = ""
 
     @property
     def written(self) -> str:

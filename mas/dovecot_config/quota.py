@@ -67,11 +67,21 @@ def numbered(plugin: Block, prefix: str, suffix: str = "") -> Iterator[Setting]:
 
 def _first_root(conversion: Conversion, plugin: Block, setting: Setting) -> None:
     name = _root(conversion, plugin, setting)
+    _disk_octets(conversion, setting)
     if name:
         conversion.put("quota.name", name)
     else:
         conversion.check(
             setting.place, "quota", 'the root has no name, which Apple\'s Mail cannot show: it is "User quota" now'
+        )
+
+
+def _disk_octets(conversion: Conversion, setting: Setting) -> None:
+    if setting.value.partition(":")[0] != "count":
+        conversion.check(
+            setting.place,
+            "quota",
+            "Dovecot counted octets as on disk, MAS counts CRLF as the backend count does: usage is some percent more",
         )
 
 

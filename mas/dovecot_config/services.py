@@ -75,6 +75,10 @@ def _service(conversion: Conversion, service: Block) -> None:
 
 
 def _unix(conversion: Conversion, service: Block, listener: Block) -> None:
+    if (service.name, listener.name) == ("anvil", "anvil-auth-penalty"):
+        if mode(listener.value("mode", "0600")) == "0000":
+            conversion.put("auth.penalty", False)
+        return
     if not listener.name.startswith("/") and (service.name != "lmtp" or not listener.settings):
         return  # between Dovecot's own processes
     rights = mode(listener.value("mode", "0600"))
@@ -100,12 +104,13 @@ def _unix(conversion: Conversion, service: Block, listener: Block) -> None:
 def _inet(conversion: Conversion, service: Block, listener: Block) -> None:
     port = listener.settings.get("port")
     for key, setting in listener.settings.items():
-        if key == "haproxy" and boolean(setting.value):
-            conversion.left(listener, setting, "MAS does not speak the PROXY protocol yet")
-        elif key == "address" and service.name != "lmtp" and setting.value:
+        if key == "address" and service.name != "lmtp" and setting.value:
             _address(conversion, listener, setting)
         elif key not in ("port", "address", "ssl", "haproxy", "reuse_port"):
             conversion.left(listener, setting, "MAS has no such setting of a port")
+    if port and boolean(listener.value("haproxy")):
+        _proxied(conversion, service, listener, number(port.value))
+        return
     if service.name == "lmtp":
         if port and number(port.value):
             for address in listener.value("address", "127.0.0.1").replace(",", " ").split():
@@ -119,6 +124,25 @@ def _inet(conversion: Conversion, service: Block, listener: Block) -> None:
             raise ValueError("MAS has one port of each kind: imap.port, imap.tls_port, managesieve.port")
     if target and port:
         conversion.put(target, number(port.value))
+
+
+def _proxied(conversion: Conversion, service: Block, listener: Block, port: int) -> None:
+    """``haproxy = yes``: a listener of its own; the direct port of the same name is then off."""
+    table = {"imap-login": "imap.listener", "managesieve-login": "managesieve.listener", "lmtp": "lmtp.listener"}.get(
+        service.name
+    )
+    if table is None:
+        raise ValueError(f"MAS has no port of the service {service.name}")
+    if not conversion.target.get("proxy.trusted_networks"):
+        raise ValueError("no haproxy_trusted_networks: no proxy could connect")
+    addresses = listener.value("address").replace(",", " ").split() or conversion.target.get("listen", ("*", "::"))
+    for address in addresses if port else ():
+        entry: Tree = {"address": address, "port": port, "proxy": True}
+        if service.name == "imap-login":
+            entry["tls"] = boolean(listener.value("ssl", "yes" if listener.name == "imaps" else "no"))
+        conversion.target.add(table, entry)
+    if direct := _PORTS.get((service.name, listener.name)):
+        conversion.put(direct, 0)
 
 
 def _address(conversion: Conversion, listener: Block, setting: Setting) -> None:

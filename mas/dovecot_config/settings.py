@@ -127,6 +127,10 @@ def _trusted(conversion: Conversion, _: Block, setting: Setting) -> None:
     conversion.put("auth.login_trusted_networks", tuple(words(setting.value)))
 
 
+def _proxies(conversion: Conversion, _: Block, setting: Setting) -> None:
+    conversion.put("proxy.trusted_networks", tuple(words(setting.value)))
+
+
 def _debug(conversion: Conversion, _: Block, setting: Setting) -> None:
     if boolean(setting.value):
         conversion.put("log.level", "debug")
@@ -229,8 +233,8 @@ TABLE: Mapping[str, Handler] = {
     "shutdown_clients": same("yes", why="sessions end when MAS stops; a reload lets them finish"),
     "login_greeting": leave("MAS's greeting is fixed"),
     "login_trusted_networks": _trusted,
-    "haproxy_trusted_networks": leave("MAS does not speak the PROXY protocol yet"),
-    "haproxy_timeout": leave("MAS does not speak the PROXY protocol yet"),
+    "haproxy_trusted_networks": _proxies,
+    "haproxy_timeout": to("proxy.timeout", duration),
     "default_internal_user": fine, "default_internal_group": fine, "default_login_user": fine,
     **dict.fromkeys(("default_process_limit", "default_client_limit", "default_vsz_limit", "default_idle_kill",
                      "verbose_proctitle"), leave(_PROCESSES)),

@@ -190,7 +190,8 @@ namespace inbox {
     def _plugins(self) -> None:
         self.append("conf.d/90-quota.conf", f"""
 plugin {{
-  quota = maildir:User quota
+  quota = count:User quota
+  quota_vsizes = yes
   quota_rule = *:storage=15G
   quota_rule2 = Trash:storage=+500M
   quota_rule3 = Junk:storage=+500M

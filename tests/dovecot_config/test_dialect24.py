@@ -1,0 +1,234 @@
+"""The same host in the words of 2.4 converts to the same file as in those of 2.3."""
+
+from __future__ import annotations
+
+import contextlib
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mas.dovecot_config.conversion import Kind
+from mas.dovecot_config.convert import Converted, convert
+from mas.dovecot_config.grammar import DovecotConfigError
+from mas.dovecot_config.tree import build
+
+HOST = """\
+dovecot_config_version = 2.4.1
+dovecot_storage_version = 2.4.1
+protocols {
+  imap = yes
+  lmtp = yes
+  sieve = yes
+}
+hostname = mail.example.net
+mail_driver = maildir
+mail_path = ~/Maildir
+mailbox_list_layout = fs
+mail_index_path = /var/index/%{user}
+mail_uid = vmail
+mail_gid = vmail
+mail_plugins {
+  quota = yes
+}
+auth_mechanisms = plain login
+auth_username_format = %{user | lower}
+auth_allow_cleartext = no
+ssl = required
+ssl_server_cert_file = /etc/ssl/cert.pem
+ssl_server_key_file = /etc/ssl/key.pem
+ssl_server_prefer_ciphers = server
+sql_driver = mysql
+mysql 127.0.0.1 {
+  user = mailuser
+  password = "a b"
+  dbname = mailserver
+}
+passdb sql {
+  query = SELECT username, domain, password FROM users WHERE username = '%{user | username}' AND domain = '%{user | domain}'
+  default_password_scheme = SHA512-CRYPT
+}
+userdb static {
+  fields {
+    uid = vmail
+    gid = vmail
+    home = /var/vmail/%{user | domain}/%{user | username}
+  }
+  allow_all_users = yes
+}
+service lmtp {
+  unix_listener /var/spool/postfix/private/dovecot-lmtp {
+    mode = 0600
+    user = postfix
+    group = postfix
+  }
+}
+service auth {
+  unix_listener /var/spool/postfix/private/auth {
+    mode = 0660
+    user = postfix
+    group = postfix
+  }
+}
+namespace inbox {
+  inbox = yes
+  separator = .
+  mailbox Junk {
+    auto = subscribe
+    special_use = \\Junk
+    autoexpunge = 90d
+    quota_storage_extra = 500M
+    sieve_script spam {
+      type = before
+      cause = copy append
+      path = /etc/dovecot/learn-spam.sieve
+    }
+    imapsieve_from Trash {
+      sieve_script ham {
+        type = before
+        cause = copy
+        path = /etc/dovecot/learn-ham.sieve
+      }
+    }
+  }
+  mailbox Trash {
+    special_use = \\Trash
+    quota_storage_percentage = 110
+  }
+}
+quota "User quota" {
+  driver = count
+  storage_size = 15G
+  warning full {
+    storage_percentage = 95
+    execute quota-warning {
+      args = 95 %{user}
+    }
+  }
+}
+quota_mail_size = 25M
+service quota-warning {
+  executable = script /usr/local/bin/quota-warning.sh
+  unix_listener quota-warning {
+    user = vmail
+  }
+}
+protocol imap {
+  mail_max_userip_connections = 50
+  mail_plugins {
+    imap_quota = yes
+    imap_sieve = yes
+  }
+}
+protocol lmtp {
+  mail_plugins {
+    sieve = yes
+  }
+}
+sieve_script personal {
+  path = ~/sieve
+  active_path = ~/.active.sieve
+}
+sieve_script default {
+  type = default
+  path = /etc/dovecot/default.sieve
+}
+sieve_script first {
+  type = before
+  path = /etc/dovecot/first.sieve
+}
+sieve_plugins {
+  sieve_imapsieve = yes
+  sieve_extprograms = yes
+}
+sieve_extensions {
+  editheader = yes
+  reject = no
+}
+sieve_vacation_min_period = 1h
+sieve_quota_script_count = 10
+local_name mail.example.org {
+  ssl_server_cert_file = /etc/ssl/other.pem
+  ssl_server_key_file = /etc/ssl/other.key
+}
+"""
+
+
+def converted(text: str) -> tuple[dict[str, Any], Converted]:
+    def nothing(path: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    done = convert(build(text, "dovecot.conf", lambda pattern, relative_to: []), nothing)
+    return tomllib.loads(done.text), done
+
+
+def test_a_whole_host() -> None:
+    tree, done = converted(HOST)
+    assert [str(remark) for remark in done.remarks if remark.kind is not Kind.CHECK] == []
+    assert tree["tls"]["sni"] == [
+        {"names": ["mail.example.org"], "cert": "/etc/ssl/other.pem", "key": "/etc/ssl/other.key"}
+    ]
+    assert tree["tls"]["cert"] == "/etc/ssl/cert.pem"
+    assert tree["mail"] == {"location": "maildir:~/Maildir:INDEX=/var/index/%u:LAYOUT=fs"}
+    assert tree["passdb"] == [{"url": "mysql+aiomysql://mailuser:a%20b@127.0.0.1/mailserver"}]
+    assert tree["userdb"] == [{"home": "/var/vmail/%d/%n", "allow_all_users": True}]
+    assert tree["auth"]["socket"][0]["path"] == "/var/spool/postfix/private/auth"
+    assert tree["lmtp"]["socket"][0]["path"] == "/var/spool/postfix/private/dovecot-lmtp"
+    assert [box["name"] for box in tree["mailbox"]] == ["Junk", "Trash"]
+    assert tree["quota"]["rules"] == ["*:storage=15G", "Junk:storage=+500M", "Trash:storage=+10%"]
+    assert tree["quota"]["warning"] == [
+        {"threshold": "storage=95%", "command": ["/usr/local/bin/quota-warning.sh", "95", "%u"]}
+    ]
+    assert tree["quota"]["max_mail_size"] == "25M"
+    sieve = tree["sieve"]
+    assert (sieve["active"], sieve["default"], sieve["before"]) == (
+        "~/.active.sieve", "/etc/dovecot/default.sieve", ["/etc/dovecot/first.sieve"],
+    )  # fmt: skip
+    assert (sieve["extensions"], sieve["vacation_min_period"], sieve["max_scripts"]) == (
+        "+editheader -reject",
+        "1h",
+        10,
+    )
+    assert [(rule["mailbox"], rule.get("from"), rule["causes"]) for rule in tree["imapsieve"]] == [
+        ("Junk", None, ["COPY", "APPEND"]),
+        ("Junk", "Trash", ["COPY"]),
+    ]
+    assert "prefer_server_ciphers" not in tree["tls"]
+    assert "user_concurrency_limit" not in tree.get("lmtp", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("auth_allow_cleartext = yes", "auth_allow_cleartext = no"),
+        ("ssl_server_cert_file = /x\nquota a {\n storage_size = 1G\n odd = 1\n}", "no such setting"),
+        ("sieve_script x {\n type = odd\n path = /x\n}", "no scripts of type odd"),
+        ("@other = x", "there is no such group"),
+        ("namespace inbox {\n inbox = yes\n mailbox Trash {\n quota_odd = 1\n }\n}", "no such limit"),
+        ("passdb pam {\n}", "pam"),
+    ],
+)
+def test_what_has_no_counterpart(text: str, said: str) -> None:
+    _, done = converted("dovecot_config_version = 2.4.1\n" + text)
+    if text.startswith("auth_allow"):
+        assert any("never takes a password before TLS" in str(remark) for remark in done.remarks)
+    else:
+        assert any(said in str(remark) for remark in done.remarks), done.remarks
+
+
+def test_the_group_of_default_mailboxes() -> None:
+    tree, _ = converted(
+        "dovecot_config_version = 2.4.1\nnamespace inbox {\n inbox = yes\n @mailbox_defaults = english\n}\n"
+    )
+    assert [box["name"] for box in tree["mailbox"]] == ["Drafts", "Junk", "Trash", "Sent"]
+
+
+_LINES = HOST.splitlines()[2:]
+
+
+@given(st.lists(st.sampled_from(_LINES), max_size=25))
+def test_any_lines_convert_or_are_refused(lines: list[str]) -> None:
+    with contextlib.suppress(DovecotConfigError):
+        converted("dovecot_config_version = 2.4.1\n" + "\n".join(lines))
