@@ -13,6 +13,13 @@ FieldName = Annotated[str, Field(pattern=r"^[!-9;-~]+$")]
 ENVELOPE_SENDERS = ("sender", "recipient", "orig_recipient", "user_email", "postmaster")
 
 
+class ExternalList(Section):
+    """A list that scripts may ask by ``:list``: a file with a value on each line."""
+
+    name: str = written("", min_length=1)
+    file: Template = written("", min_length=1)
+
+
 class Sieve(Section):
     """Where scripts lie and what they may do. An empty path = none."""
 
@@ -67,6 +74,9 @@ class Sieve(Section):
     virustest_max_header: str = ""
     virustest_texts: tuple[Annotated[str, Field(pattern=r"^[^=]+=[0-9]{1,2}$")], ...] = ()
     program_timeout: Duration = written("10s")
+    list: tuple[ExternalList, ...] = ()
+    list_max_size: Size = written("1M")
+    list_max_redirects: Count = 100
     submission: str = written("smtp://127.0.0.1:25", pattern=r"^(?:smtp|smtps|smtp\+starttls)://[^\s/]+$|^$")
     sendmail: str = ""
     pipe_bin_dir: str = ""

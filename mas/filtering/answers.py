@@ -94,9 +94,14 @@ class Answers:
                 return await asyncio.to_thread(self._filter.memory.seen, self._account.user.name, key)
             case IncludeScript(name=name, personal=personal):
                 return await asyncio.to_thread(self._filter.scripts.included, self._account.user, name, personal)
-            case MetadataValue() | ListHolds() | ListKnown():
-                # Annotations and external lists are not kept by this store: no value, no list.
-                return None if isinstance(question, MetadataValue) else False
+            case ListHolds(list_name=name, values=values):
+                return await asyncio.to_thread(self._filter.lists.holds, name, values, self._account.user)
+            case ListKnown(names=names):
+                lists, user = self._filter.lists, self._account.user
+                return all([await asyncio.to_thread(lists.known, name, user) for name in names])
+            case MetadataValue():
+                # Annotations are not kept by this store.
+                return None
             case RunProgram():
                 return await self._run_program(question)
             case FilterMessage():

@@ -22,6 +22,7 @@ from mas.outgoing import compose
 from mas.outgoing.compose import Original
 from mas.outgoing.queue import Envelope as OutgoingEnvelope
 from mas.sieve.actions import FileCopy, Notify, Pipe, Redirect, Reject, Report, Vacation
+from mas.sieve.extensions.base import is_address
 from mas.sieve.message import Transaction
 from mas.storage.interface import Account
 
@@ -50,7 +51,7 @@ class Consequences:
         """Do one of them. False: it failed, and the message must stay with the user. Raises StorageUnavailable, DiskFull."""
         match action:
             case Redirect():
-                await self._redirect(action)
+                return await self._redirect(action)
             case Vacation():
                 await self._vacation(action)
             case Reject():
@@ -63,20 +64,32 @@ class Consequences:
                 return await self._pipe(action)
         return True
 
-    async def _redirect(self, action: Redirect) -> None:
+    async def _redirect(self, action: Redirect) -> bool:
+        recipients = [action.address]
+        if action.is_list:
+            members = await asyncio.to_thread(self.owner.lists.members, action.address, self.account.user)
+            recipients = [member for member in members or () if is_address(member)]
+            most = self.owner.settings.list_max_redirects
+            if not recipients or len(recipients) > most:
+                why = f"more than sieve.list_max_redirects = {most} addresses" if recipients else "no address in it"
+                _log.error("redirect to a list not done", user=self.account.user.name, list=action.address, why=why)
+                if not self.at_event:
+                    await self.owner.keep_copy(await self.answers.whole(), self.account)
+                return False
         head = f"X-Sieve: MAS\r\nX-Sieve-Redirected-From: {self.transaction.recipient}\r\n".encode()
         whole, original = await self.answers.whole(action.edits), self.original
         message_id = original.first("message-id")
         await self._send(
             "redirect",
             self.envelope_from(self.owner.settings.redirect_envelope_from),
-            [action.address],
+            recipients,
             head + whole,
             message_id,
         )
         if message_id:
             key = f"redirect\0{action.address.lower()}\0{message_id}"
             await self._remember(key, self.owner.settings.redirect_duplicate_period)
+        return True
 
     def envelope_from(self, chosen: str) -> str:
         """MAIL FROM of mail that a message causes. A null sender stays null, or bounces would bounce [RFC5321 6.1]."""

@@ -23,6 +23,7 @@ from mas.filtering import user_log
 from mas.filtering.answers import Answers
 from mas.filtering.consequences import Consequence, Consequences
 from mas.filtering.decided import in_words
+from mas.filtering.lists import Lists
 from mas.filtering.memory import Memory
 from mas.filtering.scripts import Broken, Scripts
 from mas.filtering.steps import Steps
@@ -85,6 +86,7 @@ class Filter:
             fields_not_deleted=_names(config.sieve.editheader_protected, config.sieve.editheader_forbid_delete),
         )
         self.scripts = Scripts(config, registry, self.registry, self.limits)
+        self.lists = Lists(self.settings.list, self.scripts.path, self.settings.list_max_size)
         self.mime_limits = mime_limits(config.mail)
 
     async def decide(

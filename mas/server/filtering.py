@@ -14,7 +14,7 @@ from mas.filtering.memory import Memory
 from mas.outgoing import transport
 from mas.outgoing.queue import Envelope, Queue
 from mas.sieve.definition import Registry as Language
-from mas.sieve.extensions import DEFAULT, OPTIONAL, imapsieve, registry_of, spamtest
+from mas.sieve.extensions import DEFAULT, OPTIONAL, extlists, imapsieve, registry_of, spamtest
 from mas.storage.interface import Store
 
 
@@ -43,7 +43,8 @@ class Filtering:
 
 
 def sieve_language(config: Config) -> Language:
-    """The Sieve extensions that this host offers its users: those with programs only where there is a folder of programs."""
+    """The Sieve extensions that this host offers its users: those with programs only where there is a folder of programs, lists only where
+    there are lists."""
     return _language(config, ())
 
 
@@ -65,19 +66,26 @@ def _language(config: Config, also: Sequence[str], more: str = "") -> Language:
         extension.name: extension
         for extension in spamtest.extensions(_verdict(config, "spamtest"), _verdict(config, "virustest"))
     }
+    default = (*DEFAULT, extlists.EXTLISTS) if settings.list else DEFAULT
     known = [
-        tested.get(extension.name, extension) for extension in (*DEFAULT, *OPTIONAL) if extension.name not in missing
+        tested.get(extension.name, extension) for extension in (*default, *OPTIONAL) if extension.name not in missing
     ]
     key = "extensions"
     try:
-        registry_of(settings.extensions, known=known)
+        registry_of(settings.extensions, default=default, known=known)
         key = "global_extensions"
         # Dovecot's recipes name the programs' extensions whether or not there are programs.
         also = [*also, *(word for word in more.replace("+", " ").split() if word not in missing)]
-        registry_of(settings.extensions, known=known, also=also)
+        offered = registry_of(settings.extensions, default=default, known=known, also=also).extensions
         key = "implicit_extensions"
-        implicit = [word.removeprefix("+") for word in settings.implicit_extensions.split()]
-        return registry_of(settings.extensions, known=known, also=also, implicit=implicit)
+        # What is for the administrator's scripts alone needs no require in those alone.
+        others = set(settings.global_extensions.replace("+", " ").split())
+        implicit = [
+            word
+            for word in settings.implicit_extensions.replace("+", " ").split()
+            if word in offered or word not in others
+        ]
+        return registry_of(settings.extensions, default=default, known=known, also=also, implicit=implicit)
     except ValueError as error:
         raise ConfigError([f"sieve.{key}: {error}"]) from None
 

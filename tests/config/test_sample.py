@@ -84,6 +84,7 @@ def test_it_shows_every_key_that_has_a_default() -> None:
         "quota.warning.",
         "quota.root.",
         "imapsieve.",
+        "sieve.list.",
     )
     missing = {key for key in keys(Config) - listed if not key.startswith(examples_only)}
     assert missing == {"userdb.url", "userdb.uid", "userdb.gid"}, "these have no default, and an example"

@@ -275,6 +275,9 @@ class _Session:
         items: list[tuple[str, str | None]] = [("IMPLEMENTATION", settings.implementation), ("SIEVE", extensions)]
         if settings.notify_capability and "enotify" in self.registry.extensions:
             items.append(("NOTIFY", settings.notify_capability))
+        if self.config.sieve.list and "extlists" in self.registry.extensions:
+            schemes = {one.name.partition(":")[0] for one in self.config.sieve.list if ":" in one.name}
+            items.append(("EXTLISTS", " ".join(sorted(schemes))))  # [RFC6134 2.8]
         if self.login:
             items += [
                 ("SASL", ""),

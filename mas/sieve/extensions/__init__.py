@@ -84,7 +84,8 @@ OPTIONAL: tuple[Extension, ...] = (
 """Available when the administrator says so, as with Pigeonhole."""
 
 ASKING: tuple[Extension, ...] = (mailbox.MBOXMETADATA, mailbox.SERVERMETADATA, extlists.EXTLISTS)
-"""For callers that keep annotations and external lists. This server keeps none, so it does not offer them."""
+"""For callers that keep annotations or have external lists. This server keeps no annotations, so it never offers the first two, and offers
+the third when lists are configured."""
 
 
 def default_registry(*, add: Collection[Extension] = ()) -> Registry:
@@ -95,13 +96,14 @@ def default_registry(*, add: Collection[Extension] = ()) -> Registry:
 def registry_of(
     setting: str,
     *,
+    default: Collection[Extension] = DEFAULT,
     known: Collection[Extension] = (*DEFAULT, *OPTIONAL),
     also: Collection[str] = (),
     implicit: Collection[str] = (),
 ) -> Registry:
     """The language that an administrator chose of the ``known`` extensions.
 
-    setting: ``+name -name`` changes the default list, a list of bare names replaces it, empty is the default list. also: names that are
+    setting: ``+name -name`` changes the ``default`` list, a list of bare names replaces it, empty is the default list. also: names that are
     offered whatever that says. implicit: of what is offered, the names that need no ``require``.
     Raises ValueError for a name that is not known and for a mixture of both forms.
     """
@@ -110,7 +112,7 @@ def registry_of(
     signed = [word for word in words if word[0] in "+-"]
     if signed and len(signed) != len(words):
         raise ValueError("either +name and -name, or a list of bare names, not both")
-    names = [extension.name for extension in DEFAULT if extension.name in by_name] if signed or not words else []
+    names = [extension.name for extension in default if extension.name in by_name] if signed or not words else []
     for word in words:
         name = word.lstrip("+-")
         _must_be_known(name, by_name)
