@@ -76,7 +76,7 @@ _MAX_ERRORS = 1000
 
 
 def tokenize(text: str, limits: Limits) -> list[Lexeme]:
-    """All tokens of a script, the last one END. One pass: linear in the length of the text."""
+    """All tokens of a script, the last one END; at most ``limits.max_tokens``. One pass: linear in the length of the text."""
     found: list[Lexeme] = []
     at, end = 0, len(text)
     # What holds nothing but mistakes is not read to its end.
@@ -84,6 +84,9 @@ def tokenize(text: str, limits: Limits) -> list[Lexeme]:
     while at < end and errors:
         if found and found[-1].kind is Token.ERROR:
             errors -= 1
+        if len(found) >= limits.max_tokens:
+            found.append(Lexeme(Token.ERROR, at, f"script has more than {limits.max_tokens} words, strings and signs"))
+            break
         char = text[at]
         if char in " \t\r\n#":
             match = _SPACE.match(text, at)

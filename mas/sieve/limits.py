@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """max_commands: commands and tests of one script.
+    """max_tokens: words, strings and signs of one script; max_commands: its commands and tests.
 
     max_actions: 0 = none; max_redirects: 0 = redirect is refused; cpu_seconds: 0 = none. fields_not_added, fields_not_deleted:
     names of header fields, in lower case, that editheader leaves alone.
@@ -15,6 +15,7 @@ class Limits:
 
     max_script_size: int = 1 << 20
     max_errors: int = 5
+    max_tokens: int = 250_000
     max_string: int = 1 << 20
     max_nesting: int = 32
     max_commands: int = 100_000

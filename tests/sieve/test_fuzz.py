@@ -12,7 +12,7 @@ from mas.sieve.compiler import compile_script
 from mas.sieve.lexer import Token, tokenize
 from mas.sieve.limits import Limits
 from mas.sieve.source import ScriptError
-from tests.sieve.support import EVERYTHING, run_script
+from tests.sieve.support import EVERYTHING, compile_text, run_script
 
 LIMITS = Limits(max_errors=20)
 NAMES = sorted({name for _, name in EVERYTHING.definitions})
@@ -125,36 +125,55 @@ def test_programs_end_with_a_result(commands: list[str]) -> None:
         assert result.keep
 
 
-SIZE = 1 << 17
-LARGE = {
-    "brackets": "[" * SIZE,
-    "parentheses": "if anyof(" * (SIZE // 9),
-    "braces": "{" * SIZE,
-    "ifs": "if true{" * (SIZE // 8),
-    "nots": "if " + "not " * (SIZE // 4 - 1),
-    "semicolons": ";" * SIZE,
-    "quotes": '"' * SIZE,
-    "backslashes": '"' + "\\" * (SIZE - 1),
-    "comments": "/*" * (SIZE // 2),
-    "stars": "/" + "*" * (SIZE - 1),
-    "hashes": "#\n" * (SIZE // 2),
-    "multi-lines": "text:\n" * (SIZE // 6),
-    "dots": "text:\n" + ".\r" * (SIZE // 2 - 4),
-    "digits": "if size :over " + "9" * (SIZE - 20),
-    "tags": ":a" * (SIZE // 2),
-    "keeps": "keep;" * (SIZE // 5),
-    "else": "if true{}" + "elsif true{}" * (SIZE // 12 - 1),
-    "strings": 'if header ["a"' + ',"a"' * (SIZE // 4 - 20) + '] "b" {}',
-    "variables": 'require "variables";set "a" "' + "${a}" * (SIZE // 4 - 20) + '";',
-    "hex": 'require "encoded-character";redirect "' + "${hex:4" * (SIZE // 7 - 20) + '";',
-    "unicode": "é" * (SIZE // 2),
-}
+def large(size: int) -> dict[str, str]:
+    """Scripts of one thing again and again."""
+    return {
+        "brackets": "[" * size,
+        "parentheses": "if anyof(" * (size // 9),
+        "braces": "{" * size,
+        "ifs": "if true{" * (size // 8),
+        "nots": "if " + "not " * (size // 4 - 1),
+        "semicolons": ";" * size,
+        "quotes": '"' * size,
+        "backslashes": '"' + "\\" * (size - 1),
+        "comments": "/*" * (size // 2),
+        "stars": "/" + "*" * (size - 1),
+        "hashes": "#\n" * (size // 2),
+        "multi-lines": "text:\n" * (size // 6),
+        "dots": "text:\n" + ".\r" * (size // 2 - 4),
+        "digits": "if size :over " + "9" * (size - 20),
+        "tags": ":a" * (size // 2),
+        "keeps": "keep;" * (size // 5),
+        "else": "if true{}" + "elsif true{}" * (size // 12 - 1),
+        "strings": 'if header ["a"' + ',"a"' * (size // 4 - 20) + '] "b" {}',
+        "variables": 'require "variables";set "a" "' + "${a}" * (size // 4 - 20) + '";',
+        "hex": 'require "encoded-character";redirect "' + "${hex:4" * (size // 7 - 20) + '";',
+        "unicode": "é" * (size // 2),
+    }
 
 
-@pytest.mark.parametrize("script", LARGE.values(), ids=LARGE.keys())
-def test_a_large_script(script: str) -> None:
-    """Each ends in the test's time limit; a quadratic scan would not."""
-    compiles_or_says_why(script.encode()[:SIZE])
+def ends(script: str, size: int) -> None:
+    """In the test's time limit; a quadratic scan would not. Memory is bounded by the number of tokens."""
+    compiles_or_says_why(script.encode()[:size])
+    assert len(tokenize(script, Limits())) <= Limits().max_tokens + 2
+
+
+@pytest.mark.parametrize("name", large(1000))
+def test_a_large_script(name: str) -> None:
+    ends(large(1 << 17)[name], 1 << 17)
+
+
+@pytest.mark.e2e  # for the time it takes
+@pytest.mark.parametrize("name", ["brackets", "nots", "keeps", "else", "strings", "variables"])
+def test_a_script_of_the_greatest_size(name: str) -> None:
+    ends(large(1 << 20)[name], 1 << 20)
+
+
+def test_the_number_of_tokens_is_limited() -> None:
+    limits = Limits(max_tokens=100)
+    compile_text("keep;" * 50, limits=limits)
+    with pytest.raises(ScriptError, match="line 1, column 251: script has more than 100 words, strings and signs"):
+        compile_text("keep;" * 51, limits=limits)
 
 
 def test_a_pattern_cannot_take_longer_than_the_clock_allows() -> None:
