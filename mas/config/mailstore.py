@@ -23,7 +23,7 @@ from mas.config.values import (
 from mas.errors import ConfigError
 
 SPECIAL_USES = ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")
-_LOCATION_KEYS = ("LAYOUT", "INBOX", "INDEX", "CONTROL", "UTF-8", "SUBSCRIPTIONS", "DIRNAME", "VOLATILEDIR")
+_LOCATION_KEYS = ("INBOX", "CONTROL", "INDEX", "LAYOUT", "VOLATILEDIR")
 
 
 class Mail(Section):
@@ -54,6 +54,8 @@ class Mail(Section):
         for option in options:
             if option.partition("=")[0] not in _LOCATION_KEYS:
                 raise ValueError(f'"{option}" is no known part of a location; there are {", ".join(_LOCATION_KEYS)}')
+            if option.lower().startswith("layout=") and option.lower() != "layout=maildir++":
+                raise ValueError(f'"{option}": only LAYOUT=Maildir++ is known')
         return value
 
 

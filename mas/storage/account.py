@@ -189,7 +189,7 @@ class MaildirAccount(LiveAccount):
     # Subscriptions
 
     async def subscriptions(self) -> Sequence[MailboxName]:
-        path = self.engine.path("", subscriptions.FILE_NAME)
+        path = self.engine.account_file(subscriptions.FILE_NAME)
         identity = uidlist.identity(path)
         if identity != self._subscribed[0]:
             names = await self.blocking.run(self._read_subscriptions, path)
@@ -214,7 +214,7 @@ class MaildirAccount(LiveAccount):
 
     async def _change_subscriptions(self, change: Callable[[Names], Names]) -> None:
         def work() -> None:
-            path = self.engine.path("", subscriptions.FILE_NAME)
+            path = self.engine.account_file(subscriptions.FILE_NAME)
             with self.engine.dotlock(path):
                 before = self._read_subscriptions(path)
                 after = change(before)
@@ -380,7 +380,7 @@ class MaildirAccount(LiveAccount):
 
     def _make_durable(self, savings: Sequence[Saving]) -> None:
         for saving in savings:
-            saving.incoming.prepare(self.engine.location.root, saving.options.internal_date)
+            saving.incoming.prepare(self.engine.location.inbox, saving.options.internal_date)
 
     def fire(self, crossings: Iterable[Crossing]) -> None:
         """Warn the user, after the commit."""

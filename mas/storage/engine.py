@@ -136,16 +136,28 @@ class Engine:
 
     def path(self, directory: str, *parts: str) -> str:
         """A path in the mailbox whose directory is ``directory`` (``""``: INBOX)."""
-        return "/".join([self.location.root, directory, *parts] if directory else [self.location.root, *parts])
+        return "/".join([self.location.root, directory, *parts] if directory else [self.location.inbox, *parts])
+
+    def control(self, directory: str, *parts: str) -> str:
+        """As ``path``, of the files that describe the mailbox: uid list, keywords, special use."""
+        if not self.location.control:
+            return self.path(directory, *parts)
+        return "/".join([self.location.control, directory or ".INBOX", *parts])
+
+    def account_file(self, name: str) -> str:
+        """A file that describes all mailboxes together."""
+        return f"{self.location.control or self.location.root}/{name}"
 
     # Opening and closing
 
     def open(self) -> None:
         """Make what is missing, open lock and index. Raises StorageUnavailable, DiskFull."""
         with disk.meaning():
-            root = self.location.root
             for part in ("cur", "new", "tmp"):
-                disk.make_directories(os.path.join(root, part))
+                disk.make_directories(os.path.join(self.location.inbox, part))
+            disk.make_directories(self.location.root)
+            if self.location.control:
+                disk.make_directories(self.control(""))
             disk.make_directories(self.location.index)
             self._lock = AccountLock(self.location.lock_file, self.config.mail.lock_timeout)
 
@@ -421,7 +433,7 @@ class Engine:
 
     @property
     def _dotlock_source(self) -> str:
-        return f"{self.location.root}/tmp/mas-dotlock.{os.getpid()}"
+        return f"{self.location.inbox}/tmp/mas-dotlock.{os.getpid()}"
 
     # Names
 
@@ -453,19 +465,19 @@ class Engine:
         value = max(int(time.time()), self.uid_validity + 1, self._uid_validity_on_disk() + 1) & uidlist.MAX_UID
         self.uid_validity = value
         transaction.execute("UPDATE account SET uid_validity = ?", (value,))
-        old = self.path("", f"dovecot-uidvalidity.{self._uid_validity_on_disk():08x}")
-        with open(self.path("", "dovecot-uidvalidity"), "w", encoding="ascii") as file:
+        old = self.account_file(f"dovecot-uidvalidity.{self._uid_validity_on_disk():08x}")
+        with open(self.account_file("dovecot-uidvalidity"), "w", encoding="ascii") as file:
             file.write(f"{value:08x}")
         disk.discard(old)
         marker = os.open(
-            self.path("", f"dovecot-uidvalidity.{value:08x}"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444
+            self.account_file(f"dovecot-uidvalidity.{value:08x}"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444
         )
         os.close(marker)
         return value
 
     def _uid_validity_on_disk(self) -> int:
         try:
-            with open(self.path("", "dovecot-uidvalidity"), encoding="ascii") as file:
+            with open(self.account_file("dovecot-uidvalidity"), encoding="ascii") as file:
                 text = file.read(8)
         except (OSError, UnicodeDecodeError):
             return 0

@@ -3,7 +3,12 @@
 ::
 
     location = "maildir:" path *( ":" option )
-    option   = "INDEX=" path / "LAYOUT=Maildir++"
+    option   = ( "INBOX=" / "CONTROL=" / "INDEX=" ) path
+             / "LAYOUT=Maildir++"
+             / "VOLATILEDIR=" path                  ; Dovecot's temporary files: not needed here
+
+With ``CONTROL=`` uid lists, keywords and special uses lie in ``path/.Name`` (``path/.INBOX``), subscriptions and the last UIDVALIDITY in
+``path``, as Dovecot has them.
 """
 
 from __future__ import annotations
@@ -18,10 +23,16 @@ from mas.errors import StorageUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """root: the Maildir, which is INBOX; index: the directory of the index and its lock. Absolute."""
+    """Absolute directories. root: of the mailboxes; inbox: INBOX itself, ``root`` unless it lies elsewhere; index: the index and its lock;
+    control: uid lists and the like, empty when they lie with the mail."""
 
     root: str
     index: str
+    inbox: str = ""
+    control: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inbox", self.inbox or self.root)
 
     @property
     def index_file(self) -> str:
@@ -52,12 +63,17 @@ def parse_location(text: str, home: Path) -> Location:
         raise StorageUnavailable(f"mail location {text!r}: only maildir: is known")
     path, *options = rest.split(":")
     root = index = absolute(path)
+    inbox = control = ""
     for option in options:
         key, _, value = option.partition("=")
         if key == "INDEX":
             index = absolute(value)
-        elif key == "LAYOUT" and value.lower() == "maildir++":
+        elif key == "INBOX":
+            inbox = absolute(value)
+        elif key == "CONTROL":
+            control = absolute(value)
+        elif key == "VOLATILEDIR" or (key == "LAYOUT" and value.lower() == "maildir++"):
             continue
         else:
             raise StorageUnavailable(f"mail location {text!r}: unknown option {option!r}")
-    return Location(root, index)
+    return Location(root, index, inbox, "" if control == root == (inbox or root) else control)

@@ -79,7 +79,7 @@ def _place(
     file = f"cur/{base}:2,{letters_of(flags)}" if flags else f"new/{base}"
     path = engine.path(row.directory, file)
     date = now if options.internal_date is None else options.internal_date
-    incoming.place(path, engine.location.root, date)
+    incoming.place(path, engine.location.inbox, date)
     placed.append(path)
     return NewMessage(flags, incoming.size, date, now if options.save_date is None else options.save_date, None, file)
 

@@ -81,7 +81,7 @@ class MaildirStore:
         return account
 
     def incoming(self, near: User, *, max_size: int = 0) -> MaildirIncoming:
-        root = parse_location(near.location, near.home).root
+        root = parse_location(near.location, near.home).inbox
         return MaildirIncoming(self.blocking, root, max_size, self.config.mail)
 
     async def leave(self, account: MaildirAccount) -> None:

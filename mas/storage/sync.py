@@ -85,7 +85,7 @@ class Watch:
 
 
 def uidlist_path(engine: Engine, row: MailboxRow) -> str:
-    return engine.path(row.directory, uidlist.FILE_NAME)
+    return engine.control(row.directory, uidlist.FILE_NAME)
 
 
 def changed_outside(engine: Engine, row: MailboxRow) -> bool:
@@ -104,7 +104,7 @@ def synchronise(engine: Engine, row: MailboxRow, *, everything: bool = False) ->
     scan_new = everything or new != row.new_mtime or not row.new_checked
     scan_cur = everything or cur != row.cur_mtime or (scan_new and new != row.new_mtime)
     listed = uidlist.identity(uidlist_path(engine, row))
-    lettered = uidlist.identity(engine.path(row.directory, keywords.FILE_NAME))
+    lettered = uidlist.identity(engine.control(row.directory, keywords.FILE_NAME))
     if not (scan_new or scan_cur or listed != row.uidlist or lettered != row.keywords):
         return
     scan = _Scan(engine, row)
@@ -461,7 +461,7 @@ def _rewrite(engine: Engine, row: MailboxRow, more: Iterable[tuple[int, str]]) -
 
 def write_keywords(engine: Engine, row: MailboxRow, names: list[str]) -> None:
     """``dovecot-keywords`` from the index's names, under its dotlock."""
-    path = engine.path(row.directory, keywords.FILE_NAME)
+    path = engine.control(row.directory, keywords.FILE_NAME)
     with engine.dotlock(path):
         content = keywords.encode_keywords({number: name for number, name in enumerate(names[:FILE_KEYWORDS]) if name})
         disk.replace_file(path, content, path + ".tmp")
@@ -470,7 +470,7 @@ def write_keywords(engine: Engine, row: MailboxRow, names: list[str]) -> None:
 
 def adopt_keywords(engine: Engine, transaction: Transaction, row: MailboxRow) -> None:
     """Take over names that another program gave to letters; ours that stood there move to free numbers."""
-    path = engine.path(row.directory, keywords.FILE_NAME)
+    path = engine.control(row.directory, keywords.FILE_NAME)
     try:
         listed = keywords.parse_keywords(disk.read_file(path))
     except FileNotFoundError:

@@ -59,7 +59,8 @@ def adopt(
     engine: Engine, transaction: Transaction, name: MailboxName, directory: str, lost: dict[str, MailboxRow]
 ) -> MailboxRow:
     """A row for a directory that is there: from its uid list, which is made when there is none."""
-    path = engine.path(directory, uidlist.FILE_NAME)
+    disk.make_directories(engine.control(directory))
+    path = engine.control(directory, uidlist.FILE_NAME)
     try:
         listed = uidlist.read_uidlist(path)
     except uidlist.UidlistDamaged as error:
@@ -93,7 +94,7 @@ def _special_use(engine: Engine, directory: str) -> str:
     if not directory:
         return ""
     with contextlib.suppress(FileNotFoundError):
-        return special.parse_uses(disk.read_file(engine.path(directory, special.FILE_NAME)))
+        return special.parse_uses(disk.read_file(engine.control(directory, special.FILE_NAME)))
     return ""
 
 
@@ -113,8 +114,11 @@ def create(engine: Engine, name: MailboxName, special_use: str = "") -> MailboxR
     except BaseException:
         # Nothing can have come into it: rmdir leaves what has.
         disk.discard(os.path.join(path, "maildirfolder"))
-        disk.discard(os.path.join(path, uidlist.FILE_NAME))
-        disk.discard(os.path.join(path, special.FILE_NAME))
+        disk.discard(engine.control(directory, uidlist.FILE_NAME))
+        disk.discard(engine.control(directory, special.FILE_NAME))
+        if engine.location.control:
+            with contextlib.suppress(OSError):
+                os.rmdir(engine.control(directory))
         for part in (*_PARTS, ""):
             with contextlib.suppress(OSError):
                 os.rmdir(os.path.join(path, part))
@@ -130,7 +134,8 @@ def _make(engine: Engine, name: MailboxName, directory: str, special_use: str) -
     marker = os.open(os.path.join(path, "maildirfolder"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     os.close(marker)
     if special_use:
-        kept = os.path.join(path, special.FILE_NAME)
+        disk.make_directories(engine.control(directory))
+        kept = engine.control(directory, special.FILE_NAME)
         disk.replace_file(kept, special.encode_uses(special_use), kept + ".tmp")
     with engine.transaction(durable=True) as transaction:
         row = adopt(engine, transaction, name, directory, {})
@@ -154,6 +159,12 @@ def delete(engine: Engine, name: MailboxName) -> str:
     with contextlib.suppress(FileNotFoundError):
         disk.rename(engine.path(row.directory), rubbish)
         disk.fsync_directory(engine.location.root)
+    if engine.location.control:
+        # First by name, as the mailbox: one made again with this name begins without it.
+        with contextlib.suppress(FileNotFoundError):
+            old = f"{engine.location.control}/{os.path.basename(rubbish)}"
+            disk.rename(engine.control(row.directory), old)
+            disk.fsync_directory(engine.location.control)
     with engine.transaction(durable=True) as transaction:
         transaction.remove_mailbox(row)
     return rubbish
@@ -166,10 +177,12 @@ def has_children(engine: Engine, name: MailboxName) -> bool:
 
 def remove_rubbish(engine: Engine, path: str = "") -> None:
     """Remove deleted mailboxes' files: ``path``, or all that an interrupted removal left."""
-    paths = [path] if path else []
+    roots = [engine.location.root, *([engine.location.control] if engine.location.control else [])]
+    paths = [f"{root}/{os.path.basename(path)}" for root in roots] if path else []
     if not path:
-        with contextlib.suppress(FileNotFoundError), os.scandir(engine.location.root) as entries:
-            paths = [entry.path for entry in entries if entry.name.startswith(DELETED_PREFIX)]
+        for root in roots:
+            with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
+                paths += [entry.path for entry in entries if entry.name.startswith(DELETED_PREFIX)]
     for rubbish in paths:
         shutil.rmtree(rubbish, ignore_errors=True)
 
@@ -207,7 +220,12 @@ def finish_renames(engine: Engine) -> None:
     for old, new, _ in pairs:
         with contextlib.suppress(FileNotFoundError):
             disk.rename(engine.path(old), engine.path(new))
+        if engine.location.control:
+            with contextlib.suppress(FileNotFoundError):
+                disk.rename(engine.control(old), engine.control(new))
     disk.fsync_directory(engine.location.root)
+    if engine.location.control:
+        disk.fsync_directory(engine.location.control)
     with engine.transaction(durable=True) as transaction:
         for old, new, name in pairs:
             if (row := rows.get(old)) is not None:
@@ -233,6 +251,8 @@ def directories(engine: Engine) -> set[str]:
     found = {""}
     with disk.meaning(), os.scandir(engine.location.root) as entries:
         for entry in entries:
+            if entry.path == engine.location.inbox:
+                continue
             if entry.name[0] == "." and entry.name[1:2] not in ("", ".") and entry.is_dir():
                 found.add(entry.name)
     return found - engine.unnamed

@@ -29,7 +29,7 @@ base_dir = {home}/run
 state_dir = {home}/run
 log_path = /dev/stderr
 ssl = no
-mail_location = maildir:{home}/Maildir
+mail_location = {location}
 mail_uid = nobody
 mail_gid = nogroup
 first_valid_uid = 1
@@ -45,10 +45,11 @@ MESSAGE = "Subject: {n}\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\nMessage 
 class Dovecot:
     """doveadm on one Maildir, without any server."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, options: str = "") -> None:
         self.home = home
+        self.location = f"maildir:{home}/Maildir" + options.format(home=home)
         self.config = home / "dovecot.conf"
-        self.config.write_text(CONFIG.format(home=home))
+        self.config.write_text(CONFIG.format(home=home, location=self.location))
 
     def __call__(self, *words: str, given: str = "") -> list[str]:
         for path in [self.home, *self.home.rglob("*")]:
@@ -81,17 +82,28 @@ class Dovecot:
 
 
 @pytest.fixture
-def dovecot() -> Iterator[Dovecot]:
+def dovecot(request: pytest.FixtureRequest) -> Iterator[Dovecot]:
     home = Path(tempfile.mkdtemp())
     home.chmod(0o755)
-    yield Dovecot(home)
+    yield Dovecot(home, getattr(request, "param", ""))
     shutil.rmtree(home)
 
 
 def user(dovecot: Dovecot) -> User:
-    return User("kim", dovecot.home, f"maildir:{dovecot.home}/Maildir")
+    return User("kim", dovecot.home, dovecot.location)
 
 
+@pytest.mark.parametrize(
+    "dovecot",
+    [
+        "",
+        ":INBOX={home}/inbox",
+        ":INBOX={home}/Maildir/.INBOX",
+        ":CONTROL={home}/control:INDEX={home}/index",
+        ":INBOX={home}/inbox:CONTROL={home}/control:VOLATILEDIR={home}/volatile",
+    ],
+    indirect=True,
+)
 def test_dovecot_to_mas_and_back(dovecot: Dovecot) -> None:
     for number in range(1, 6):
         dovecot("save", "-m", "INBOX", given=MESSAGE.format(n=number))
@@ -198,7 +210,8 @@ def test_dovecot_to_mas_and_back(dovecot: Dovecot) -> None:
 def test_compressed_by_dovecot(dovecot: Dovecot, method: str) -> None:
     """What the zlib plugin compressed is served as it was; what MAS does with it Dovecot understands."""
     dovecot.config.write_text(
-        CONFIG.format(home=dovecot.home) + f"mail_plugins = zlib\nplugin {{\n  zlib_save = {method}\n}}\n"
+        CONFIG.format(home=dovecot.home, location=dovecot.location)
+        + f"mail_plugins = zlib\nplugin {{\n  zlib_save = {method}\n}}\n"
     )
     texts = {1: MESSAGE.format(n=1) + "words\r\n" * 500, 2: MESSAGE.format(n=2) + "more words\r\n" * 40_000}
     for text in texts.values():

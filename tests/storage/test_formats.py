@@ -273,9 +273,19 @@ def test_range_algebra(one: set[int], two: set[int]) -> None:
 def test_locations() -> None:
     home = Path("/home/kim")
     assert location.parse_location("maildir:~/Maildir", home).root == "/home/kim/Maildir"
+    there = location.parse_location("maildir:~/m:INBOX=/in/kim:CONTROL=~/c:VOLATILEDIR=/tmp/x", home)
+    assert (there.root, there.inbox, there.control, there.index) == (f"{home}/m", "/in/kim", f"{home}/c", f"{home}/m")
     there = location.parse_location("maildir:/m/kim:INDEX=~/index:LAYOUT=Maildir++", home)
     assert (there.root, there.index_file) == ("/m/kim", "/home/kim/index/mas-index.sqlite")
-    for text in ("mbox:~/mail", "maildir:mail", "maildir:~/m:LAYOUT=fs", "maildir:~/m:CONTROL=/c", "maildir:/a\0b", ""):
+    for text in (
+        "mbox:~/mail",
+        "maildir:mail",
+        "maildir:~/m:LAYOUT=fs",
+        "maildir:~/m:CONTROL=c",
+        "maildir:~/m:X=/y",
+        "maildir:/a\0b",
+        "",
+    ):
         with pytest.raises(StorageUnavailable):
             location.parse_location(text, home)
 
