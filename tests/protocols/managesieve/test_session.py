@@ -15,7 +15,9 @@ from mas.config import Config
 from mas.errors import AuthUnavailable, UserDisabled
 from mas.protocols.managesieve.session import connection_for, run
 from mas.services import Services
+from mas.sieve.definition import Registry
 from mas.sieve.extensions import default_registry
+from mas.sieve.extensions.extlists import EXTLISTS
 from tests.support import memory_store
 from tests.support.imap_in_process import PASSWORD, USER, FakeAuthenticator, FakeSessions, ScriptChannel
 from tests.support.memory_store import MemoryStore
@@ -31,14 +33,14 @@ LOGIN = f'AUTHENTICATE "PLAIN" "{base64_of(chr(0) + USER + chr(0) + PASSWORD)}"\
 class Host:
     """One user with scripts in a folder of the test."""
 
-    def __init__(self, home: Path, *, tls: bool = True, **settings: Any) -> None:
+    def __init__(self, home: Path, *, tls: bool = True, registry: Registry | None = None, **settings: Any) -> None:
         self.user = replace(memory_store.user(USER), home=home)
         self.auth = FakeAuthenticator(self.user)
         self.config = Config(**settings)
         services = Services(self.config, MemoryStore(), self.auth, FakeSessions())  # type: ignore[arg-type]
         self.connection = connection_for(self.config)
         self.channel = ScriptChannel(self.connection, "session", tls)  # type: ignore[arg-type]
-        self.task = asyncio.ensure_future(run(self.channel, self.connection, services, default_registry()))
+        self.task = asyncio.ensure_future(run(self.channel, self.connection, services, registry or default_registry()))
         self.read = 0
 
     async def say(self, text: str | bytes = b"") -> str:
@@ -69,6 +71,14 @@ class Host:
 
 def literal(text: str) -> str:
     return f"{{{len(text.encode())}+}}\r\n{text}"
+
+
+async def test_lists_are_announced_where_there_are_some(tmp_path: Path) -> None:
+    """EXTLISTS [RFC6134 2.8]: the schemes of the names."""
+    lists = tuple({"name": name, "file": "/x"} for name in ("tag:example.net,2026:a", "urn:b", "tag:c", "plain"))
+    assert "EXTLISTS" not in await Host(tmp_path).say()
+    host = Host(tmp_path, sieve={"list": lists}, registry=default_registry(add=[EXTLISTS]))
+    assert '"EXTLISTS" "tag urn"\r\n' in await host.say()
 
 
 async def test_before_tls_nothing_is_possible_but_asking_for_it(tmp_path: Path) -> None:
