@@ -1,4 +1,4 @@
-"""LMTP over a real unix socket into a real store, with clients that others wrote."""
+"""LMTP of the whole server, with clients that others wrote."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import smtplib
 import socket
 import subprocess
 import threading
-from pathlib import Path
 
 import pytest
 
 from tests.support.builders import message
-from tests.support.lmtp_server import LmtpHost, lmtp_host
+from tests.support.host import Host, running_host
 from tests.support.servers import need
 
 pytestmark = pytest.mark.e2e
@@ -32,9 +31,9 @@ def send(client: smtplib.LMTP, recipients: list[str], text: bytes) -> list[tuple
     return replies + [client.getreply() for _ in accepted[1:]]
 
 
-def test_smtplib(tmp_path: Path) -> None:
+def test_smtplib() -> None:
     texts = [message(number, text="..\r\n.dot\r\n" * number) for number in range(1, 20)]
-    with lmtp_host(tmp_path, [KIM, LEE]) as host, smtplib.LMTP(str(host.socket), timeout=30) as client:
+    with running_host({KIM: "x", LEE: "x"}) as host, smtplib.LMTP(str(host.lmtp_path), timeout=30) as client:
         for text in texts:
             assert [code for code, _ in send(client, [KIM, "nobody@example.net", LEE], text)] == [250, 250]
         assert client.sendmail("robin@example.org", [KIM], message(99)) == {}
@@ -44,24 +43,24 @@ def test_smtplib(tmp_path: Path) -> None:
             assert sorted(map(body, host.messages(user))) == sorted(t.replace(b"\r\n", b"\n") for t in texts)
 
 
-def test_one_file_for_many_recipients(tmp_path: Path) -> None:
-    with lmtp_host(tmp_path, [KIM, LEE]) as host:
-        with smtplib.LMTP(str(host.socket), timeout=30) as client:
+def test_one_file_for_many_recipients() -> None:
+    with running_host({KIM: "x", LEE: "x"}) as host:
+        with smtplib.LMTP(str(host.lmtp_path), timeout=30) as client:
             send(client, [KIM, LEE], message(1, text=("y" * 70 + "\r\n") * 5000))
         (one,) = (host.home(KIM) / "Maildir" / "new").iterdir()
         (other,) = (host.home(LEE) / "Maildir" / "new").iterdir()
         assert one.stat().st_ino == other.stat().st_ino
 
 
-def test_swaks(tmp_path: Path) -> None:
-    with lmtp_host(tmp_path, [KIM]) as host:
+def test_swaks() -> None:
+    with running_host({KIM: "x"}) as host:
         done = subprocess.run(
             [
                 need("swaks"),
                 "--protocol",
                 "LMTP",
                 "--socket",
-                str(host.socket),
+                str(host.lmtp_path),
                 "--from",
                 "robin@example.org",
                 "--to",
@@ -76,11 +75,11 @@ def test_swaks(tmp_path: Path) -> None:
         assert len(host.messages(KIM)) == 1
 
 
-def test_quota(tmp_path: Path) -> None:
+def test_quota() -> None:
     settings = (
         '[lmtp]\nrcpt_check_quota = false\n[quota]\nrules = ["*:storage=23"]\ngrace = "10%"\nmax_mail_size = "64K"\n'
     )
-    with lmtp_host(tmp_path, [KIM], settings) as host, smtplib.LMTP(str(host.socket), timeout=30) as client:
+    with running_host({KIM: "x"}, settings=settings) as host, smtplib.LMTP(str(host.lmtp_path), timeout=30) as client:
         text = message(1, text=("x" * 70 + "\r\n") * 100)
         for _ in range(2):
             assert client.sendmail("robin@example.org", [KIM], text) == {}
@@ -99,19 +98,19 @@ def test_quota(tmp_path: Path) -> None:
         assert len(host.messages(KIM)) == 3
 
 
-def raw(host: LmtpHost, octets: bytes) -> None:
+def raw(host: Host, octets: bytes) -> None:
     """Send, and go away without a word."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(30)
-        client.connect(str(host.socket))
+        client.connect(str(host.lmtp_path))
         client.sendall(octets)
         client.shutdown(socket.SHUT_WR)
         while client.recv(65536):
             pass
 
 
-def test_a_client_that_goes_away_in_the_middle_leaves_no_trace(tmp_path: Path) -> None:
-    with lmtp_host(tmp_path, [KIM]) as host:
+def test_a_client_that_goes_away_in_the_middle_leaves_no_trace() -> None:
+    with running_host({KIM: "x"}) as host:
         start = b"LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<kim@example.net>\r\nDATA\r\n"
         for text in (b"Subject: x\r\n\r\n", b"Subject: x\r\n\r\n" + b"y" * 2_000_000 + b"\r\n.\r"):
             raw(host, start + text)
@@ -120,14 +119,14 @@ def test_a_client_that_goes_away_in_the_middle_leaves_no_trace(tmp_path: Path) -
         assert [list((maildir / part).glob("*")) for part in ("tmp", "new", "cur")] == [[], [], []]
 
 
-def test_many_clients_at_once(tmp_path: Path) -> None:
+def test_many_clients_at_once() -> None:
     users = [f"user{number}@example.net" for number in range(4)]
-    with lmtp_host(tmp_path, users) as host:
+    with running_host(dict.fromkeys(users, "x"), workers=2) as host:
         failed: list[BaseException] = []
 
         def client_of(number: int) -> None:
             try:
-                with smtplib.LMTP(str(host.socket), timeout=60) as client:
+                with smtplib.LMTP(str(host.lmtp_path), timeout=60) as client:
                     for count in range(10):
                         replies = send(client, users, message(number * 100 + count))
                         assert [code for code, _ in replies] == [250] * 4

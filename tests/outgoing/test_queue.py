@@ -117,7 +117,7 @@ from mas.outgoing.queue import *
 async def send(envelope, message): os.kill(os.getpid(), 9)
 async def main():
     await Queue(Path(sys.argv[1]), send, None).add(Envelope("a@example.org", ["b@example.net"], "redirect", "u"), b"kept")
-    await asyncio.sleep(5)
+    await asyncio.Event().wait()  # for ever: the first try ends it
 asyncio.run(main())
 """
     ended = subprocess.run([sys.executable, "-c", program, str(tmp_path / "outgoing")], check=False, timeout=60)

@@ -10,8 +10,9 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -184,6 +185,88 @@ def test_a_client_that_does_not_begin_with_tls_is_left(mas: Mas) -> None:
     assert client.line().startswith("a OK")
     assert client.line() == ""
     client.close()
+
+
+def test_connections_of_a_user_and_what_comes_before_tls(mas: Mas) -> None:
+    """``imap.max_user_ip_connections`` counts over both workers; what was pipelined behind STARTTLS is never run."""
+    text = mas.config.read_text()
+    mas.config.write_text(text.replace("max_user_ip_connections = 1000", "max_user_ip_connections = 3"))
+    mas.start_program()
+    context = mas.authority.client_context()
+
+    def connect() -> imaplib.IMAP4_SSL:
+        return imaplib.IMAP4_SSL("127.0.0.1", mas.tls_port, ssl_context=context, timeout=DEADLINE)
+
+    first, *others = [connect() for _ in range(4)]
+    for client in (first, *others[:2]):
+        client.login("kim@example.net", "secret")
+    with pytest.raises(imaplib.IMAP4.error, match="Maximum number of connections"):
+        others[2].login("kim@example.net", "secret")
+    first.logout()
+
+    def place_is_free() -> bool:
+        client = connect()
+        try:
+            client.login("kim@example.net", "secret")
+        except imaplib.IMAP4.error:
+            return False
+        finally:
+            client.shutdown()
+        return True
+
+    wait_for(place_is_free, "the place of the one that has logged out")
+    for client in others:
+        client.shutdown()
+
+    plain = Client(socket.create_connection(("127.0.0.1", mas.port), DEADLINE))
+    plain.sock.sendall(b"a STARTTLS\r\nevil LOGIN kim@example.net secret\r\n")
+    assert plain.line().startswith("a OK")
+    secured = Client(context.wrap_socket(plain.sock, server_hostname="mail.example.net"), greeting=False)
+    assert secured.ask("b NOOP\r").startswith("b OK")
+    assert secured.ask("c SELECT INBOX\r").startswith("c BAD")  # nobody is logged in
+    secured.close()
+
+
+def test_server_names_a_renewed_certificate_and_a_broken_reload(mas: Mas) -> None:
+    mas.authority.issue(mas.directory, "mail.example.org", "other")
+    names = f"""
+[[tls.sni]]
+names = ["mail.example.org"]
+cert = "{mas.directory}/other.cert.pem"
+key = "{mas.directory}/other.key.pem"
+[imap]
+"""
+    good = mas.config.read_text().replace("[imap]\n", names, 1)
+    mas.config.write_text(good)
+    mas.start_program()
+    context = mas.authority.client_context()
+
+    def certificate(name: str) -> tuple[str, str]:
+        """The name in the certificate that a client of ``name`` gets, and its serial number."""
+        raw = socket.create_connection(("127.0.0.1", mas.tls_port), DEADLINE)
+        with context.wrap_socket(raw, server_hostname=name) as client:
+            found = client.getpeercert()
+        assert found
+        names = dict(cast(Iterable[tuple[str, str]], found["subjectAltName"]))
+        return names["DNS"], str(found["serialNumber"])
+
+    assert certificate("mail.example.org")[0] == "mail.example.org"
+    before = certificate("mail.example.net")
+    assert before[0] == "mail.example.net"
+
+    session = imaplib.IMAP4_SSL("127.0.0.1", mas.tls_port, ssl_context=context, timeout=DEADLINE)
+    session.login("kim@example.net", "secret")
+    mas.config.write_text("nonsense = 1\n" + good)
+    mas.signal(signal.SIGHUP)
+    mas.wait_log("nonsense: unknown key")
+    assert session.noop()[0] == "OK"
+    assert certificate("mail.example.net") == before
+
+    mas.config.write_text(good)
+    mas.authority.issue(mas.directory, "mail.example.net", "tls")
+    wait_for(lambda: certificate("mail.example.net") != before, "the renewed certificate")
+    assert session.noop()[0] == "OK"
+    assert "Traceback" not in mas.log.read_text()
 
 
 def memory(pids: set[int]) -> int:

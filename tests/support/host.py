@@ -63,7 +63,7 @@ def workers_account() -> tuple[str, str]:
 class Host:
     """One running server. ``settings`` is TOML that comes after the host's own, for tests that need other settings; ``auth_settings`` and
     ``tls_settings`` are lines of ``[auth]`` and ``[tls]``. ``accounts_url``: a database with the table ``users`` that is there already,
-    instead of SQLite's."""
+    instead of SQLite's. ``lmtp_mode``: of the LMTP socket; with another than 0600 its directory is opened as well."""
 
     directory: Path
     users: Mapping[str, str]
@@ -74,6 +74,7 @@ class Host:
     accounts_url: str = ""
     auth_settings: str = ""
     tls_settings: str = ""
+    lmtp_mode: str = "0600"
     imap_port: int = 0
     imaps_port: int = 0
     sieve_port: int = 0
@@ -101,6 +102,8 @@ class Host:
         self.imap_port, self.imaps_port, self.sieve_port = free_ports(3)
         if os.getuid() == 0:
             shutil.chown(self.directory, *workers_account())  # workers give up root
+        if self.lmtp_mode != "0600":
+            self.directory.chmod(0o755)
         certificate = self.authority.issue_cert(NAME, "localhost", "127.0.0.1")
         self.authority.cert_pem.write_to_path(str(self.directory / "ca.pem"))
         for n, blob in enumerate(certificate.cert_chain_pems):
@@ -139,6 +142,7 @@ tls_port = {self.imaps_port}
 port = {self.sieve_port}
 [[lmtp.socket]]
 path = "{self.lmtp_path}"
+mode = "{self.lmtp_mode}"
 [auth]
 socket = {self.auth_sockets}
 {self.auth_settings}
@@ -206,6 +210,27 @@ home = "{d}/mail/%d/%n"
             self.process.wait()
             self.process = None
 
+    def crash(self) -> None:
+        """SIGKILL to all of it at once, at whatever it is doing: what a power cut leaves of processes."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGSTOP)  # no new workers meanwhile
+            self.crash_workers()
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def crash_workers(self) -> None:
+        """SIGKILL to every worker."""
+        assert self.process is not None
+        pid = self.process.pid
+        for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            os.kill(int(worker), signal.SIGKILL)
+
+    def messages(self, user: str, mailbox: str = "") -> list[bytes]:
+        """The files of a mailbox (``.Junk``; INBOX without a name), as they lie."""
+        maildir = self.home(user) / "Maildir" / mailbox
+        return [path.read_bytes() for part in ("new", "cur") for path in sorted((maildir / part).glob("*"))]
+
     def log(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
@@ -238,6 +263,7 @@ def running_host(
     accounts_url: str = "",
     auth_settings: str = "",
     tls_settings: str = "",
+    lmtp_mode: str = "0600",
 ) -> Iterator[Host]:
     """A server that runs while the block does. ``users``: names to passwords; ``kim@example.net`` with ``secret`` by default.
 
@@ -254,6 +280,7 @@ def running_host(
             accounts_url,
             auth_settings,
             tls_settings,
+            lmtp_mode,
         )
         host.prepare()
         host.start()
