@@ -26,13 +26,14 @@ def _unfold(value: bytes) -> bytes:
 class HeaderView:
     """A MessageView over a header block; ``block`` ends in its blank line."""
 
-    __slots__ = ("_by_name", "_decoded", "block", "size")
+    __slots__ = ("_addresses", "_by_name", "_decoded", "block", "size")
 
     def __init__(self, block: bytes, size: int) -> None:
         self.block = block
         self.size = size
         self._by_name: dict[bytes, list[bytes]] = {}
         self._decoded: dict[str, list[str]] = {}
+        self._addresses: dict[str, list[str]] = {}
         for name, value in header.fields(block):
             self._by_name.setdefault(name, []).append(value)
 
@@ -53,7 +54,10 @@ class HeaderView:
 
     def addresses(self, value: str) -> Sequence[str]:
         """As MessageView.addresses: ``local@domain``; an address that is broken comes as far as it goes."""
-        found = []
+        found = self._addresses.get(value)
+        if found is not None:
+            return found
+        found = self._addresses[value] = []
         for address in parse_addresses(value.encode("utf-8", "replace"), _MAX_ADDRESSES):
             if address.mailbox is None or address.domain is None:
                 continue
