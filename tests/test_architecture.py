@@ -131,7 +131,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.protocols",
     ),
 }
-UNBOUND = {"mas.server", "mas.cli", "mas.migrate", "mas.__main__", "mas.demo", "mas.demo_mail"}
+UNBOUND = {"mas.server", "mas.cli", "mas.doctor", "mas.migrate", "mas.__main__", "mas.demo", "mas.demo_mail"}
 SIBLINGS = (
     "mas.protocols.imap",
     "mas.protocols.lmtp",

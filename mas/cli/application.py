@@ -13,6 +13,7 @@ MODULES = {
     "config": "mas.cli.config",
     "deliver": "mas.cli.deliver",
     "demo": "mas.cli.demo",
+    "doctor": "mas.cli.doctor",
     "expire": "mas.cli.mailbox",
     "import-dovecot": "mas.cli.import_dovecot",
     "index": "mas.cli.index",

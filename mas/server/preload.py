@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 import mas
 from mas.config import Config
 
-_NOT_FOR_WORKERS = ("mas.cli", "mas.demo", "mas.__main__")
+_NOT_FOR_WORKERS = ("mas.cli", "mas.doctor", "mas.demo", "mas.__main__")
 _BY_NAME = (
     "idna", "stringprep", "unicodedata", "multiprocessing.resource_tracker", "concurrent.futures.thread",
     "aiosmtplib",
