@@ -130,7 +130,7 @@ class Engine:
         self.begun_anew = False
         """The index is new and empty: whoever holds the lock fills it from the Maildir first."""
         self.unnamed: set[str] = set()
-        """Directories whose names are no mailbox names: warned of once."""
+        """Directories whose names are no mailbox names, and files whose names are no text: warned of once."""
 
     # Paths
 

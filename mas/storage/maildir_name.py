@@ -31,7 +31,7 @@ FILE_FLAGS = (1 << (KEYWORD_SHIFT + FILE_KEYWORDS)) - 1
 """The flag bits that a file name can hold."""
 
 _BIT = dict(LETTERS) | {chr(ord("a") + number): 1 << (KEYWORD_SHIFT + number) for number in range(FILE_KEYWORDS)}
-_SIZE = re.compile(r",(S|W)=(\d+)(?=,|$)")
+_SIZE = re.compile(r",(S|W)=(\d{1,15})(?=,|$)")
 
 
 def split_name(file_name: str) -> tuple[str, str]:

@@ -152,10 +152,27 @@ class _Scan:
     def _names(self, part: str) -> list[str]:
         path = self._engine.path(self._row.directory, part)
         try:
-            return [f"{part}/{name}" for name in os.listdir(path) if name[0] != "."]
+            return [
+                f"{part}/{name}"
+                for name in os.listdir(path)
+                if name[0] not in ".:" and ((name.isascii() and "\n" not in name) or self._is_text(path, name))
+            ]
         except FileNotFoundError:
             os.makedirs(path, mode=0o700, exist_ok=True)
             return []
+
+    def _is_text(self, path: str, name: str) -> bool:
+        """Whether index and uid list can hold a file's name. One that is not UTF-8, or of several lines, is left alone."""
+        with contextlib.suppress(UnicodeEncodeError):
+            name.encode()
+            if "\n" not in name:
+                return True
+        if name not in self._engine.unnamed:
+            self._engine.unnamed.add(name)
+            _log.warning(
+                "file's name is not one line of UTF-8, left out", user=self._engine.user, path=path, name=ascii(name)
+            )
+        return False
 
     def differences(self, *, new: bool, cur: bool) -> _Differences:
         where = "" if new and cur else " AND file LIKE 'new/%'" if new else " AND file LIKE 'cur/%'"
