@@ -19,7 +19,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mas.variables": (),
     "mas.config": ("mas.errors", "mas.quota_rules", "mas.variables", "mas.config"),
     "mas.logs": ("mas.errors", "mas.config"),
-    "mas.dovecot_config": ("mas.config", "mas.variables", "mas.auth.query", "mas.dovecot_config"),
+    "mas.dovecot_config": (
+        "mas.errors",
+        "mas.config",
+        "mas.variables",
+        "mas.auth.query",
+        "mas.storage.location",
+        "mas.dovecot_config",
+    ),
     "mas.metrics": ("mas.metrics",),
     "mas.storage": (
         "mas.errors",

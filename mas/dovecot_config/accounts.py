@@ -257,8 +257,11 @@ def _fields(conversion: Conversion, key: str, setting: Setting) -> bool:
     found = list(_assignments(setting.value))
     if key not in ("default_fields", "override_fields") or any(name not in ("uid", "gid") for name, _ in found):
         return False
-    for name, value in found:
-        _account(conversion, name, value)
+    try:
+        for name, value in found:
+            _account(conversion, name, value)
+    except ValueError:
+        return False
     return True
 
 

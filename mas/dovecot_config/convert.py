@@ -32,7 +32,7 @@ _PLUGINS = (
     ("acl", "MAS has no ACL: mailboxes are their owner's"),
     ("fts", "MAS's search needs no plugin"),
     ("mail_log_", "MAS logs what happens to mail by itself"),
-    ("zlib_", "MAS stores messages as they are"),
+    ("zlib_", "MAS stores messages as they are; what is compressed already it reads"),
     ("mail_compress", "MAS stores messages as they are"),
     ("mail_crypt_", "MAS does not encrypt messages: have the file system do so"),
     ("trash", "MAS does not empty mailboxes when the quota is full"),
@@ -164,7 +164,7 @@ def _sni(conversion: Conversion, block: Block) -> None:
             conversion.left(block, setting, "of a name MAS has the certificate alone")
     for inner in block.blocks:
         conversion.leave_block(inner, "of a name MAS has the certificate alone")
-    if cert and key and cert.from_file and key.from_file:
+    if entry["names"] and cert and key and cert.from_file and key.from_file:
         conversion.target.tree.setdefault("tls", {}).setdefault("sni", []).append(
             {**entry, "cert": cert.value, "key": key.value}
         )
@@ -175,7 +175,7 @@ def _sni(conversion: Conversion, block: Block) -> None:
             why = (
                 "hidden by doveconf; use -P"
                 if each.hidden
-                else "a name's certificate is two files, ssl_cert and ssl_key"
+                else "a name's certificate is a name and two files, ssl_cert and ssl_key"
             )
             conversion.left(block, each, why)
 

@@ -102,6 +102,13 @@ class _Translation:
     def _left(self, block: Block, setting: Setting, why: str) -> None:
         self.remarks.append(Remark(Kind.LEFT, title(block, setting), setting.place, why))
 
+    def _yes(self, block: Block, setting: Setting) -> bool:
+        try:
+            return boolean(setting.value)
+        except ValueError as error:
+            self._left(block, setting, str(error))
+            return False
+
     def _settings(self, old: Block, new: Block) -> None:
         for key, setting in old.settings.items():
             if (
@@ -114,7 +121,7 @@ class _Translation:
             elif key in _FILES:
                 new.set(replace(renamed(setting, _FILES[key]), from_file=bool(setting.value)))
             elif key == "auth_allow_cleartext":
-                new.set(renamed(setting, "disable_plaintext_auth", "no" if boolean(setting.value) else "yes"))
+                new.set(renamed(setting, "disable_plaintext_auth", "no" if self._yes(old, setting) else "yes"))
             elif key == "ssl_server_prefer_ciphers":
                 new.set(renamed(setting, "ssl_prefer_server_ciphers", "yes" if setting.value == "server" else "no"))
             elif key.startswith(_PLUGIN) and key != "quota_full_tempfail":
@@ -152,7 +159,7 @@ class _Translation:
         words = list(new.look_up(block.kind).split()) if new.outer else new.value(block.kind).split()
         signed = block.kind.endswith("_extensions")
         for key, setting in block.settings.items():
-            on = boolean(setting.value)
+            on = self._yes(block, setting)
             if signed:
                 words.append(f"{'+' if on else '-'}{key}")
             elif on and key not in words:
@@ -340,8 +347,12 @@ class _Translation:
             if setting.key == "quota_storage_extra":
                 rule = f"{mailbox}:storage=+{setting.value}"
             elif setting.key == "quota_storage_percentage":
-                rule = f"{mailbox}:storage={int(setting.value) - 100:+d}%%" if setting.value.isdigit() else ""
-            elif setting.key == "quota_ignore" and boolean(setting.value):
+                rule = (
+                    f"{mailbox}:storage={int(setting.value) - 100:+d}%%"
+                    if setting.value.isascii() and setting.value.isdigit()
+                    else ""
+                )
+            elif setting.key == "quota_ignore" and self._yes(self.old, setting):
                 rule = f"{mailbox}:ignore"
             else:
                 rule = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mas.dovecot_config.conversion import Conversion
 from mas.dovecot_config.grammar import Setting
+from mas.dovecot_config.location import judge
 from mas.dovecot_config.target import Tree
 from mas.dovecot_config.tree import Block
 from mas.dovecot_config.values import duration, number
@@ -53,6 +54,9 @@ def convert_namespaces(conversion: Conversion) -> None:
             else:
                 conversion.leave_block(block, _ONE_NAMESPACE)
     conversion.target.tree["mailbox"] = mailboxes
+    location = str(conversion.target.get("mail.location", ""))
+    if conversion.target.get("mail.separator") is None and "LAYOUT=fs" in location.split(":"):
+        conversion.put("mail.separator", "/")  # Dovecot's own for this layout
 
 
 def _location(conversion: Conversion, block: Block, setting: Setting) -> None:
@@ -65,7 +69,9 @@ def _location(conversion: Conversion, block: Block, setting: Setting) -> None:
     if needless := [part for part in parts if part in _NEEDLESS_PARTS]:
         conversion.left(block, setting, f"of it {', '.join(needless)}: MAS has no such part")
     kept = [part for part in parts if part not in _NEEDLESS_PARTS]
-    conversion.put("mail.location", template(":".join(["maildir", path, *kept])))
+    location = template(":".join(["maildir", path, *kept]))
+    judge(location)
+    conversion.put("mail.location", location)
 
 
 def _owner(conversion: Conversion, _: Block, setting: Setting) -> None:

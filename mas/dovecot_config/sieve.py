@@ -191,27 +191,35 @@ def convert_sieve(conversion: Conversion, plugin: Block) -> None:
     for position in ("before", "after"):
         _scripts(conversion, plugin, position)
     for name in ("spamtest", "virustest"):
-        texts = [
-            f"{literal(text)}={value}"
-            for value in range(11)
-            if (text := plugin.value(f"sieve_{name}_text_value{value}"))
-        ]
-        if texts:
-            conversion.put(f"sieve.{name}_texts", tuple(texts))
+        _texts(conversion, plugin, name)
     _imapsieve(conversion, plugin)
 
 
+def _texts(conversion: Conversion, plugin: Block, name: str) -> None:
+    """``sieve_spamtest_text_value1 = …``: what each value is called in the header."""
+    texts: list[str] = []
+    for value in range(11):
+        if setting := plugin.settings.get(f"sieve_{name}_text_value{value}"):
+            try:
+                conversion.put(f"sieve.{name}_texts", (*texts, f"{literal(setting.value)}={value}"))
+            except ValueError as error:
+                conversion.left(plugin, setting, str(error))
+            else:
+                texts.append(f"{literal(setting.value)}={value}")
+
+
 def _scripts(conversion: Conversion, plugin: Block, position: str) -> None:
-    paths = []
+    paths: list[str] = []
     used = set()
     for setting in numbered(plugin, f"sieve_{position}"):
         used.add(setting.key)
         try:
-            paths.append(_path(setting.value))
+            path = _path(setting.value)
+            conversion.put(f"sieve.{position}", (*paths, path))
         except ValueError as error:
             conversion.left(plugin, setting, str(error))
-    if paths:
-        conversion.put(f"sieve.{position}", tuple(paths))
+        else:
+            paths.append(path)
     for key, setting in plugin.settings.items():
         if re.fullmatch(rf"sieve_{position}\d*", key) and key not in used:
             conversion.left(plugin, setting, "behind a gap in the numbers, where Dovecot stops reading")

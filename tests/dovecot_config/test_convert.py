@@ -89,8 +89,7 @@ def plain(value: Any) -> Any:
         ("auth_failure_delay = 3 secs", "auth.failure_delay", "3s"),
         ("login_trusted_networks = 192.0.2.0/24", "auth.login_trusted_networks", ["192.0.2.0/24"]),
         ("auth_debug = yes", "log.level", "debug"),
-        ("mail_location = maildir:/srv/%d/%n/Maildir:LAYOUT=fs:INDEX=/idx/%u", "mail.location",
-         "maildir:/srv/%d/%n/Maildir:LAYOUT=fs:INDEX=/idx/%u"),
+        ("mail_location = maildir:/srv/%d/%n/Maildir:INDEX=/idx/%u", "mail.location", "maildir:/srv/%d/%n/Maildir:INDEX=/idx/%u"),
         ("mail_max_keyword_length = 100", "mail.max_keyword_length", 100),
         ("postmaster_address = post@example.net", "postmaster", "post@example.net"),
         ("recipient_delimiter = -", "lmtp.recipient_delimiter", "-"),
@@ -154,6 +153,17 @@ def test_one_setting(text: str, key: str, expected: Any) -> None:
     assert said == []
 
 
+def test_a_layout_is_carried_over_only_where_the_store_takes_it() -> None:
+    tree, said = with_accounts("mail_location = maildir:~/M:LAYOUT=fs")
+    if said:
+        assert "LAYOUT=fs" in said[0]
+        assert "location" not in tree.get("mail", {})
+    else:
+        assert tree["mail"] == {"location": "maildir:~/M:LAYOUT=fs", "separator": "/"}
+    _, said = with_accounts("mail_location = maildir:~/M:LAYOUT=odd")
+    assert "LAYOUT=odd" in said[0]
+
+
 QUOTA = "mail_plugins = quota\nplugin {\n quota = count:%s\n %s\n}\n"
 
 
@@ -213,6 +223,9 @@ def test_quota() -> None:
         ("no_such_setting = 1", "unknown"),
         ("mail_locaton = x", "did you mean mail_location"),
         ("plugin {\n no_such = 1\n}", "no plugin that is known"),
+        ("local_name {\n ssl_cert = </dev/null\n ssl_key = </dev/null\n}", "a name and two files"),
+        ("userdb {\n driver = prefetch\n default_fields = uid=root\n}", "say it in the query"),
+        ("plugin {\n sieve_virustest_text_value3 = %u\n}", "a variable"),
         ("strange {\n a = 1\n b {\n c = 2\n }\n}", "unknown block"),
         ("ssl_alt_key = # hidden, use -P to show it", "doveconf has hidden the value"),
     ],

@@ -26,7 +26,7 @@ protocols {
 hostname = mail.example.net
 mail_driver = maildir
 mail_path = ~/Maildir
-mailbox_list_layout = fs
+mailbox_list_layout = maildir++
 mail_index_path = /var/index/%{user}
 mail_uid = vmail
 mail_gid = vmail
@@ -171,7 +171,7 @@ def test_a_whole_host() -> None:
         {"names": ["mail.example.org"], "cert": "/etc/ssl/other.pem", "key": "/etc/ssl/other.key"}
     ]
     assert tree["tls"]["cert"] == "/etc/ssl/cert.pem"
-    assert tree["mail"] == {"location": "maildir:~/Maildir:INDEX=/var/index/%u:LAYOUT=fs"}
+    assert tree["mail"] == {"location": "maildir:~/Maildir:INDEX=/var/index/%u"}
     assert tree["passdb"] == [{"url": "mysql+aiomysql://mailuser:a%20b@127.0.0.1/mailserver"}]
     assert tree["userdb"] == [{"home": "/var/vmail/%d/%n", "allow_all_users": True}]
     assert tree["auth"]["socket"][0]["path"] == "/var/spool/postfix/private/auth"
