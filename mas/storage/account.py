@@ -359,27 +359,39 @@ class MaildirAccount(LiveAccount):
                 raise
             return Saved(UidValidity(row.uid_validity), [Uid(uid) for uid in uids])
 
-        if len(savings) == 1 and not self.writing:
-            # Nobody else of this process would wait for its fsync: one change of thread for both.
-            saved = await self.write(work, before=lambda: self._make_durable(savings))
-        else:
-            await self._prepare(savings)
-            saved = await self.write(work)
+        try:
+            if len(savings) == 1 and not self.writing:
+                # Nobody else of this process would wait for its fsync: one change of thread for both.
+                saved = await self.write(work, before=lambda: self._make_durable(savings))
+            else:
+                await self._prepare(savings)
+                saved = await self.write(work)
+        except asyncio.CancelledError:
+            # The save goes on behind our back, and its files must not be closed before it is done: wait for its turn to be over.
+            async with self._order:
+                pass
+            raise
         self.fire(crossings)
         return saved
 
     async def _prepare(self, savings: Sequence[Saving]) -> None:
         """Octets durable before the account is locked; of many messages several at a time, so that the disk can take them together."""
         lanes = min(LANES, len(savings))
-        if lanes == 1:
-            await self.blocking.run(self._make_durable, savings)
-        else:
-            await asyncio.gather(
-                *[self.blocking.run(self._make_durable, savings[lane::lanes]) for lane in range(lanes)]
-            )
+        work = [self.blocking.run(self._make_durable, savings[lane::lanes]) for lane in range(lanes)]
+        preparing = asyncio.gather(*work, return_exceptions=True)
+        try:
+            done = await asyncio.shield(preparing)
+        except asyncio.CancelledError:
+            # Nobody closes the files of a thread that still writes them.
+            await asyncio.wait([preparing])
+            raise
+        for error in done:
+            if error is not None:
+                raise error
 
     def _make_durable(self, savings: Sequence[Saving]) -> None:
         for saving in savings:
+            saving.incoming.complete()
             saving.incoming.prepare(self.engine.location.inbox, saving.options.internal_date)
 
     def fire(self, crossings: Iterable[Crossing]) -> None:

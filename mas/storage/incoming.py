@@ -124,19 +124,26 @@ class MaildirIncoming:
         self._path = self._name
 
     async def finish(self) -> None:
-        if self._fd >= 0:
-            pieces, self._pieces = self._pieces, []
-            await self._blocking.run(self._spill, pieces)
-        else:
-            self._pieces = [b"".join(self._pieces)]
-        if is_compressed(self._pieces[0][:LONGEST_MAGIC] if self._fd < 0 else os.pread(self._fd, LONGEST_MAGIC, 0)):
-            raise Rejected("a compressed file is no message")
-        self.content = await self._blocking.run(self._parse)
+        await self._blocking.run(self.complete)
 
-    def _parse(self) -> Content:
-        limits = mime_limits(self._limits)
-        with disk.meaning():
-            return content_of(self._pieces[0], limits) if self._fd < 0 else content_of_file(self._path, limits)
+    def complete(self) -> None:
+        """In a thread: what ``finish`` does; nothing when that was done."""
+        with self._guard:
+            if self.content is not None:
+                return
+            limits = mime_limits(self._limits)
+            if self._fd >= 0:
+                pieces, self._pieces = self._pieces, []
+                self._spill(pieces)
+            else:
+                self._pieces = [b"".join(self._pieces)]
+            begin = self._pieces[0][:LONGEST_MAGIC] if self._fd < 0 else os.pread(self._fd, LONGEST_MAGIC, 0)
+            if is_compressed(begin):
+                raise Rejected("a compressed file is no message")
+            with disk.meaning():
+                self.content = (
+                    content_of(self._pieces[0], limits) if self._fd < 0 else content_of_file(self._path, limits)
+                )
 
     def header(self) -> bytes:
         octets = self._pieces[0] if self._fd < 0 else os.pread(self._fd, self._max_header, 0)

@@ -58,7 +58,7 @@ class Incoming(Protocol):
 
     async def finish(self) -> None:
         """No more octets. Parses (headers, structure). Raises Rejected for what begins like a compressed file: some programs on the Maildir
-        would take it for one."""
+        would take it for one. A save does all this for messages that were not finished, with the rest of its work."""
         ...
 
     @property

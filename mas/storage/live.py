@@ -237,7 +237,11 @@ class LiveAccount(abc.ABC):
             found = self.faces.get(name)
             if found is None:
                 return None
-        if not self.settled(found):
+        if not self.settled(found) and self.writing:
+            # Most likely a file of our own on its way into the index (inotify tells of it before the commit): a look afterwards is free.
+            async with self._order:
+                found = self.faces.get(name)
+        if found is not None and not self.settled(found):
             await self.synchronise(found)
             found = self.faces.get(name)
         if found is not None and not found.cur_checked:

@@ -7,6 +7,7 @@ keys have left; a message whose file is gone does not match.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import compress
 
 from mas.storage import bodies, contents, disk, query, reader
 from mas.storage.engine import Engine
@@ -38,9 +39,8 @@ class Searching:
         modseqs = self._snapshot.modseqs
         if len(uids) == len(modseqs):
             return query.Found(uids, max(modseqs))
-        wanted = set(uids)
-        pairs = zip(self._snapshot.uids, modseqs, strict=True)
-        return query.Found(uids, max([modseq for uid, modseq in pairs if uid in wanted]))
+        chosen = map(set(uids).__contains__, self._snapshot.uids)
+        return query.Found(uids, max(compress(modseqs, chosen)))
 
     def _rows(self, condition: Condition, uids: Sequence[int]) -> Sequence[int]:
         every = len(uids) == len(self._snapshot.uids)

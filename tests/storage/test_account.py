@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -233,4 +235,52 @@ async def test_as_many_keywords_as_a_mailbox_can_hold(store: MaildirStore, user:
     (user.home / "Maildir/dovecot-keywords").write_text("".join(f"{number} theirs{number}\n" for number in range(26)))
     await account.synchronise(account.faces[INBOX], everything=True)
     assert len([name for name in selection.snapshot.keywords if name]) == 58
+    assert await maintenance.check(account) == []
+
+
+async def test_save_finishes_what_was_not_finished(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    for octets in ([MESSAGE], [MESSAGE, b"Subject: large\r\n\r\n" + b"x" * 300_000]):
+        async with contextlib.AsyncExitStack() as stack:
+            messages = []
+            for data in octets:
+                incoming = await stack.enter_async_context(store.incoming(user))
+                await incoming.write(data)
+                messages.append((incoming, SaveOptions()))
+            await account.save(INBOX, messages)
+    selection = await account.select(INBOX)
+    assert list((await contents(selection)).values()) == [MESSAGE, MESSAGE, octets[1]]
+    assert await maintenance.check(account) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_cancelled_save_is_whole_and_keeps_its_files_open(store: MaildirStore, user: User, count: int) -> None:
+    account = await store.open(user)
+    before = await put(store, account)
+
+    async def save() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            messages = []
+            for _ in range(count):
+                incoming = await stack.enter_async_context(store.incoming(user))
+                await incoming.write(MESSAGE)
+                await incoming.finish()
+                messages.append((incoming, SaveOptions()))
+            reached.set()
+            await account.save(INBOX, messages)
+
+    for turns in range(6):
+        reached = asyncio.Event()
+        task = asyncio.create_task(save())
+        await reached.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    await store.blocking.settle()
+    selection = await account.select(INBOX)
+    found = await contents(selection)
+    assert set(found.values()) == {MESSAGE}
+    assert (len(found) - len(before)) % count == 0
     assert await maintenance.check(account) == []

@@ -521,7 +521,8 @@ class MemoryAccount:
         batch = []
         for incoming, options in messages:
             assert isinstance(incoming, MemoryIncoming)
-            assert incoming.finished
+            if not incoming.finished:
+                await incoming.finish()
             octets = incoming.whole().octets
             if self.store.max_mail_size and len(octets) > self.store.max_mail_size:
                 raise MessageTooBig(self.store.max_mail_size)

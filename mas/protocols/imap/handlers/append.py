@@ -67,5 +67,4 @@ async def _receive(session: Session, message: Incoming, *, as_they_are: bool) ->
         assert isinstance(event, LiteralChunk)
         await message.write(event.data if as_they_are else lines.feed(event.data))
         if event.last:
-            await message.finish()
-            return
+            return  # the save finishes it
