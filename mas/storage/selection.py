@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from mas.errors import MailboxForbidden, MailboxNotFound, MessageGone
@@ -339,8 +340,9 @@ class MaildirSelection:
         limits = numbers.merge(known) if known is not None else [(1, max(0, snapshot.uid_next - 1))]
         changed = [
             MessageRow(Uid(u), f, Modseq(m))
-            for u, f, m in zip(snapshot.uids, snapshot.flags, snapshot.modseqs, strict=True)
-            if m > since
+            for u, f, m in compress(
+                zip(snapshot.uids, snapshot.flags, snapshot.modseqs, strict=True), map(since.__lt__, snapshot.modseqs)
+            )
         ]
         if known is not None:
             changed = [row for row in changed if numbers.holds(limits, row.uid)]

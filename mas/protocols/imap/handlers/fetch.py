@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
+from itertools import compress
 
 from mas.errors import MessageGone
 from mas.protocols.imap.commands import Att, Fetch, FetchAtt
@@ -324,10 +325,13 @@ def _places(snapshot: Snapshot, uids: Sequence[int]) -> slice | list[int]:
 def _changed(messages: Messages, snapshot: Snapshot, since: int) -> Messages:
     """Those with a modseq above ``since`` [RFC7162 3.1.4.1]."""
     places = _places(snapshot, messages.uids)
-    if isinstance(places, slice):
-        places = list(range(places.start, places.stop))
     modseqs = snapshot.modseqs
-    chosen = [n for n, at in enumerate(places) if at >= 0 and modseqs[at] > since]
+    if isinstance(places, slice):
+        # In C: of a big mailbox mostly nothing is chosen.
+        newer = map(since.__lt__, modseqs[places])
+        chosen = list(compress(range(len(messages.uids)), newer))
+    else:
+        chosen = [n for n, at in enumerate(places) if at >= 0 and modseqs[at] > since]
     return Messages([messages.uids[n] for n in chosen], [messages.seqnums[n] for n in chosen])
 
 
@@ -338,7 +342,7 @@ async def _tell_vanished(session: Session, selection: Selection, view: View, com
         return
     uids = resolve(command.messages, max(selection.snapshot.uid_next - 1, 1))
     resync = await selection.resync(Modseq(command.changed_since), uids)
-    here = set(view.uids)
+    here = set(view.uids) if resync.vanished else set()
     vanished = [uid for uid in resync.vanished if uid not in here]
     if vanished:
         session.channel.write(encode_vanished(vanished, earlier=True))
