@@ -125,6 +125,8 @@ class Supervisor:
         logs.setup(config.log)
         privileges.raise_file_limit()
         uid, gid = workers_account(config)
+        # Whatever the shell of the administrator has: the workers must be able to pass through the run directory.
+        os.umask(0o022)
         with rundir.own(config.run_dir, config.state_dir, uid, gid) as self._lock, self._signals() as self._wakeup:
             stamps = tls.stamps(config.tls)  # before the files are read: a change in between is another change
             context = tls.make_context(config.tls)

@@ -365,6 +365,16 @@ def running(pid: int) -> bool:
         return False
 
 
+def test_a_strict_umask_does_not_lock_the_workers_out(server: Server) -> None:
+    before = os.umask(0o077)
+    try:
+        server.start()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((server.directory / "run").stat().st_mode) == 0o755
+    assert server.connect().ask("x") == "x"
+
+
 def test_reload_with_a_good_file(server: Server) -> None:
     server.start()
     before = server.children()
