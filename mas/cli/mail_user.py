@@ -58,8 +58,7 @@ def give_up_root(config: Config) -> None:
     """Become ``mail.uid`` and ``mail.gid``, as the workers do, when started as root. Raises ConfigError when they are nobody."""
     if os.geteuid() == 0:
         from mas.server.preload import preload
-        from mas.server.privileges import drop, reachable
-        from mas.server.supervisor import workers_account
+        from mas.server.privileges import drop, reachable, workers_account
 
         uid, gid = workers_account(config)
         if not all(reachable(Path(code), uid, gid) for code in (os.__file__, mas.__file__)):

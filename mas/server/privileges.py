@@ -1,6 +1,6 @@
-"""Giving up root, and the ties between a worker and its supervisor (Linux).
+"""Whom the workers are, giving up root, and the ties between a worker and its supervisor (Linux).
 
-Called in the child, after fork() and before the first octet of any peer is read.
+Root is given up in the child, after fork() and before the first octet of any peer is read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ import resource
 import signal
 import stat
 from pathlib import Path
+
+from mas.config import Config
+from mas.errors import ConfigError
+from mas.server.sockets import account
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -62,3 +66,28 @@ def reachable(path: Path, uid: int, gid: int) -> bool:
         if not status.st_mode & bit:
             return False
     return True
+
+
+def workers_account(config: Config) -> tuple[int, int]:
+    """uid and gid of the workers: ``mail.uid`` and ``mail.gid``, or our own when not started as root. Raises ConfigError."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    try:
+        uid, gid = account(config.mail.uid, config.mail.gid)
+    except LookupError as error:
+        raise ConfigError([f"mail.uid, mail.gid: {error}"]) from None
+    if uid == 0:
+        raise ConfigError(["mail.uid: workers never run as root; name the account that owns the mail"])
+    return uid, gid
+
+
+def runs_commands(config: Config) -> bool:
+    """Whether programs of the operator are run: they may need set-group-ID (Postfix's sendmail, sudo)."""
+    sieve = config.sieve
+    configured: list[str | Path | tuple[str, ...]] = [
+        sieve.sendmail,
+        sieve.pipe_bin_dir,
+        sieve.filter_bin_dir,
+        sieve.execute_bin_dir,
+    ]
+    return any(configured) or any(warning.command for warning in config.quota.warning)

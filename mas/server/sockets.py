@@ -175,6 +175,13 @@ def open_all(wanted: Iterable[Endpoint], have: Iterable[Opened] = ()) -> list[Op
     return result
 
 
+def open_beside(passed: list[Opened], config: Config, have: Iterable[Opened] = ()) -> list[Opened]:
+    """systemd's sockets, and our own for every kind that it gave none of. Raises ConfigError."""
+    kinds = {(opened.endpoint.kind, opened.endpoint.proxied) for opened in passed}
+    wanted = [endpoint for endpoint in plan(config) if (endpoint.kind, endpoint.proxied) not in kinds]
+    return [*passed, *open_all(wanted, have)]
+
+
 def open_tcp(endpoint: Endpoint, have: Iterable[Opened] = ()) -> Opened:
     """Bind and listen. IPv6 sockets take IPv6 alone. ``have``: our own, which may stand on the same port. Raises OSError."""
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET

@@ -23,9 +23,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from mas import logs
 from mas.config import Config
@@ -34,7 +32,9 @@ from mas.metrics import cells
 from mas.metrics import table as metrics
 from mas.protocols import tls
 from mas.server import privileges, rundir, worker
-from mas.server.sockets import Opened, account, open_all, plan, take_passed
+from mas.server.generation import Generation, Worker
+from mas.server.privileges import runs_commands, workers_account
+from mas.server.sockets import Opened, open_beside, plan, take_passed
 from mas.server.systemd import Notifier, passed_sockets
 
 log = logs.get_logger("server")
@@ -50,45 +50,6 @@ MAX_DELAY = 30.0
 KILL_MARGIN = 2.0
 """Seconds beyond drain_timeout before workers are killed: they keep to it themselves, unless they hang."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-
-
-@dataclass(slots=True, eq=False)
-class Generation:
-    """Workers of one configuration. ``failures`` counts early deaths in a row by place."""
-
-    config: Config
-    opened: list[Opened]
-    context: ssl.SSLContext | None
-    stamps: tuple[tls.Stamp, ...]
-    places: int
-    started: float
-    keyed: float
-    """When the TLS context was made, and with it the keys of session tickets (monotonic)."""
-    failures: dict[int, int] = field(default_factory=dict)
-    due: dict[int, float] = field(default_factory=dict)
-    """Places to fill, and when (monotonic)."""
-    certificates: tuple[tls.Expiry, ...] = ()
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    """One child. ``place`` is 0 to N-1 within its generation; ``number`` is never used twice."""
-
-    pid: int
-    number: int
-    place: int
-    generation: Generation
-    control: socket.socket
-    born: float
-    beat: float
-    ready: bool = False
-    retired: bool = False
-    connections: int = 0
-    aborted: float = 0.0
-    killed: bool = False
-    """By us, on purpose."""
-    told: list[int] = field(default_factory=list)
-    """Dead workers whose sessions this one was asked to forget: it may die before it has."""
 
 
 class Supervisor:
@@ -497,35 +458,3 @@ class Supervisor:
             child.killed = True
             os.kill(child.pid, signal.SIGKILL)
         self._stop_at = time.monotonic() + KILL_MARGIN
-
-
-def open_beside(passed: list[Opened], config: Config, have: Iterable[Opened] = ()) -> list[Opened]:
-    """systemd's sockets, and our own for every kind that it gave none of. Raises ConfigError."""
-    kinds = {(opened.endpoint.kind, opened.endpoint.proxied) for opened in passed}
-    wanted = [endpoint for endpoint in plan(config) if (endpoint.kind, endpoint.proxied) not in kinds]
-    return [*passed, *open_all(wanted, have)]
-
-
-def workers_account(config: Config) -> tuple[int, int]:
-    """uid and gid of the workers: ``mail.uid`` and ``mail.gid``, or our own when not started as root. Raises ConfigError."""
-    if os.geteuid() != 0:
-        return os.geteuid(), os.getegid()
-    try:
-        uid, gid = account(config.mail.uid, config.mail.gid)
-    except LookupError as error:
-        raise ConfigError([f"mail.uid, mail.gid: {error}"]) from None
-    if uid == 0:
-        raise ConfigError(["mail.uid: workers never run as root; name the account that owns the mail"])
-    return uid, gid
-
-
-def runs_commands(config: Config) -> bool:
-    """Whether programs of the operator are run: they may need set-group-ID (Postfix's sendmail, sudo)."""
-    sieve = config.sieve
-    configured: list[str | Path | tuple[str, ...]] = [
-        sieve.sendmail,
-        sieve.pipe_bin_dir,
-        sieve.filter_bin_dir,
-        sieve.execute_bin_dir,
-    ]
-    return any(configured) or any(warning.command for warning in config.quota.warning)
