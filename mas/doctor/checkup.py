@@ -11,7 +11,7 @@ from mas.config import Config, load
 from mas.doctor import postfix, services, system, traps
 from mas.doctor.finding import Finding, Level, error
 from mas.errors import ConfigError, MasError
-from mas.server.supervisor import workers_account
+from mas.server.privileges import workers_account
 
 
 def checkup(path: Path, postfix_directory: Path | None = None) -> Iterator[Finding]:
