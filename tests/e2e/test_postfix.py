@@ -179,8 +179,13 @@ def test_delivery_and_bounces() -> None:
         assert b"Return-Path: <lee@example.net>" in headers
 
 
+KILLS = 15
+"""Two of three hit the whole server, the third all of its workers."""
+
+
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_when_the_server_is_killed() -> None:
-    """Workers, or all of the server, are killed under load: every message that Postfix took arrives at least once."""
+    """SIGKILL under load, ten times to the whole server: every message that Postfix took arrives at least once."""
     with running_host(USERS, lmtp_mode="0666") as host, postfix(host.lmtp_path) as mta:
         stop = threading.Event()
         sent: list[str] = []
@@ -203,12 +208,12 @@ def test_nothing_is_lost_when_the_server_is_killed() -> None:
         thread = threading.Thread(target=load)
         thread.start()
         try:
-            for turn in range(6):
+            for turn in range(KILLS):
                 # Killed at ever other moments: after some more deliveries have begun.
                 seen, deadline = len(host.messages(KIM)), time.monotonic() + 20
                 while len(host.messages(KIM)) < seen + (turn % 4) * 7 + 1 and time.monotonic() < deadline:
                     time.sleep(0.003 * (turn + 1))
-                if turn % 3:
+                if turn % 3 == 2:
                     host.crash_workers()  # the supervisor replaces them
                 else:
                     host.crash()
@@ -223,5 +228,5 @@ def test_nothing_is_lost_when_the_server_is_killed() -> None:
             assert set(counts) == set(sent), f"{len(set(sent) - set(counts))} of {len(sent)} are lost"
         # Twice is allowed after a kill between commit and reply; it stays the exception.
         twice = sum(count - 1 for count in message_ids(host, KIM).values())
-        assert twice <= 6 * 20, twice
+        assert twice <= KILLS * 20, twice
         print(f"{len(sent)} messages, {twice} delivered twice")
