@@ -31,11 +31,11 @@ check: $(DEV)
 	$(BIN)/ruff format --check mas tests bench
 	$(BIN)/ruff check mas tests bench
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not e2e" -n 2
+	$(BIN)/pytest -m "not e2e and not slow" -n 3 --dist worksteal
 
 test: $(DEV)
 	tests/install-servers
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3 --dist worksteal
 
 bench: $(DEV)
 	$(BIN)/python bench/run.py

@@ -12,6 +12,8 @@ import pytest
 from mas import deliver
 from mas.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 CODE = "import os; from mas.deliver import _drop_root; _drop_root('nobody', 'nogroup');"
 CODE += " print(os.getresuid(), os.getresgid(), os.getgroups())"
 

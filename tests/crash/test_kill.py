@@ -25,6 +25,8 @@ from mas.storage.store import MaildirStore
 from mas.user import User
 from tests.storage.conftest import config
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = MailboxName("Archive")
 STEPS = 60
 

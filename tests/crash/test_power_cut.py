@@ -26,6 +26,8 @@ from tests.crash.test_kill import OPERATIONS, STEPS, Operation, check, numbers, 
 from tests.storage.conftest import config
 from tests.support.power import Disk
 
+pytestmark = pytest.mark.slow
+
 Told = dict[str, Any]
 
 

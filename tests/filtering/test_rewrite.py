@@ -154,6 +154,7 @@ def test_an_entity() -> None:
     assert (tree(whole), whole["Subject"], whole["X-Other"]) == (["text/html <i>é</i>"], "Report", None)
 
 
+@pytest.mark.slow
 @given(
     st.text(
         st.one_of(

@@ -17,6 +17,8 @@ from mas.protocols.imap.events import AppendDone, BadCommand, Event, ImapLimits,
 from mas.protocols.imap.parse_command import COMMANDS
 from tests.protocols.imap.wire import Driver
 
+pytestmark = pytest.mark.slow
+
 CORPUS = sorted((Path(__file__).parent / "corpus" / "imap").iterdir())
 STATES = [State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED]
 LAST = commands.Noop(b"z")

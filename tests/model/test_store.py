@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -23,6 +24,8 @@ from mas.storage.store import MaildirStore
 from mas.user import User
 from tests.storage.conftest import config
 from tests.support.memory_store import MemoryStore
+
+pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 NAMES = [MailboxName(name) for name in ("INBOX", "A", "A.B", "A.B.C", "D", "Ü")]

@@ -109,6 +109,7 @@ async def test_disk_full_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert os.listdir(outgoing.folder) == []
 
 
+@pytest.mark.slow
 def test_survives_a_kill_right_after_add(tmp_path: Path) -> None:
     program = """
 import asyncio, os, sys
@@ -192,6 +193,7 @@ async def test_closing_does_not_wait_for_a_server_that_hangs(tmp_path: Path, mon
     assert [message for _, message in server.sent] == [b"x"]
 
 
+@pytest.mark.slow
 def test_killed_between_the_servers_250_and_the_end_it_is_sent_again_rather_than_lost(tmp_path: Path) -> None:
     """At least once: nobody can close that instant. The message is the same, with its Message-ID, so a receiver may notice."""
     program = """

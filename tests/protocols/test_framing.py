@@ -87,6 +87,7 @@ def test_search_goes_on_where_it_stopped() -> None:
     assert lines.line(2000) == b"x" * 1000
 
 
+@pytest.mark.slow
 @given(st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line and not line.endswith(b"\r"))), st.data())
 def test_any_cut_gives_the_same_lines(lines: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(line + b"\r\n" for line in lines)

@@ -113,6 +113,7 @@ COMMANDS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(COMMANDS, max_size=6))
 def test_programs_end_with_a_result(commands: list[str]) -> None:
     try:
@@ -158,6 +159,7 @@ def ends(script: str, size: int) -> None:
     assert len(tokenize(script, Limits())) <= Limits().max_tokens + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", large(1000))
 def test_a_large_script(name: str) -> None:
     ends(large(1 << 17)[name], 1 << 17)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.sieve.support import run_script
 from tests.sieve.tables import ALONE, FAILED, Row, check_mistakes, check_rows, gives, into, no, yes
 
@@ -58,6 +60,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 def test_patterns_that_blow_up_elsewhere() -> None:
     """Each ends in the test's time limit: with a matcher that goes back it would take years."""
     mail = f"Subject: {'a' * 5000}!\n\n{'a' * 100_000}\n"

@@ -378,4 +378,4 @@ class NeverDrifts(RuleBasedStateMachine):
 
 
 NeverDrifts.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
-TestNeverDrifts = NeverDrifts.TestCase
+TestNeverDrifts = pytest.mark.slow(NeverDrifts.TestCase)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mas.storage.model import MailboxName
 from tests.support.imap_in_process import InProcessClient, InProcessHost
 from tests.support.memory_store import MemoryStore
+
+pytestmark = pytest.mark.slow
 
 NUMBERS = st.sampled_from(["1", "2", "1:3", "2:*", "*", "1:*", "$", "1,3", "3:1", "7", "2,4:5"])
 FLAGS = st.sampled_from(["(\\Deleted)", "(\\Seen \\Flagged)", "($Work)", "()", "\\Answered"])

@@ -334,6 +334,7 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
     return metered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_messages_are_linear(name: str, meter: Meter) -> None:
     """Work on offsets is counted; what regular expressions do shows by the test coming to its end."""

@@ -98,6 +98,7 @@ def test_every_message_is_there_once(rows: list[tuple[str, list[str], int, str, 
     assert depth == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_deep_and_wide_mailboxes(algorithm: str) -> None:
     """No recursion, and no square of the number of messages: the test comes to its end."""
