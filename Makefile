@@ -8,6 +8,8 @@
 # Needs Python 3.11 or newer and make. Everything that is installed goes into .venv (which may be a symbolic link).
 
 SHELL := /bin/sh
+# The tests start hundreds of Pythons, which without kept bytecode do nothing but compile.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 HERE := $(CURDIR)
