@@ -26,7 +26,7 @@ from mas.storage.maildir_name import letters_of, sizes_of, split_name
 from mas.storage.model import KEYWORD_SHIFT, Flags
 from mas.storage.save import KeywordNumbers, keyword_numbers
 
-AT_ONCE = 100
+AT_ONCE = 250
 """Files that an expunge removes before it is answered, and in one stay under the lock afterwards."""
 _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM)
 Admit = Callable[[Transaction, MailboxRow, int, int], None]
@@ -236,5 +236,7 @@ def _expunge_without_room(engine: Engine, row: MailboxRow, uids: Sequence[int]) 
 
 def _unlink(directory: str, files: Sequence[str]) -> None:
     for file in files:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             disk.unlink(directory + file)
+        except FileNotFoundError:
+            continue
