@@ -56,7 +56,8 @@ def parse_addresses(value: bytes, limit: int) -> list[Address]:
         if match is None:
             return _parse_list(value[at:], limit, found)
         quoted, plain, mailbox, domain, bare_mailbox, bare_domain, comma = match.groups()
-        name = quoted or plain or None
+        # Python before 3.11.5, so Debian 12's, leaves in the group the blank behind the last word (a fault of its possessive repeats).
+        name = quoted or (plain.rstrip(b" \t") if plain else None) or None
         if name and (b"  " in name or b"\t" in name or quoted):
             name = collapsed(name) or None
         found.append(Address(name, None, mailbox or bare_mailbox, domain or bare_domain))
