@@ -6,6 +6,8 @@ The map, one paragraph a package:
     What can go wrong and whose mail it is: meaning only, no wire text. Everything may import them; they import nothing.
 ``mas.quota_rules``
     The grammar of quota rules and warning thresholds (pure): configuration checks with it, storage asks it for limits.
+``mas.shared_database``
+    How a small SQLite file of several processes is opened.
 ``mas.config``
     The operator's TOML file as frozen models, validated as a whole. Every limit of the server is a key here.
 ``mas.dovecot_config``

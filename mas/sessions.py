@@ -30,6 +30,7 @@ import apsw
 from mas.errors import TooManyConnections
 from mas.logs import get_logger
 from mas.protocols.session import Peer
+from mas.shared_database import open_shared
 
 log = get_logger("sessions")
 
@@ -121,11 +122,9 @@ class Registry:
         self._pid = os.getpid()
         self._path = run_dir / DIRECTORY
         self._path.mkdir(mode=0o700, exist_ok=True)
-        self._db = apsw.Connection(str(self._path / FILE))
-        self._db.set_busy_timeout(5000)
-        for pragma in ("journal_mode = WAL", "synchronous = OFF", "wal_autocheckpoint = 200", "cache_size = -256"):
+        self._db = open_shared(self._path / FILE, _SCHEMA, busy_milliseconds=5000, synchronous="OFF")
+        for pragma in ("wal_autocheckpoint = 200", "cache_size = -256"):
             self._db.execute(f"PRAGMA {pragma}")
-        self._db.execute(_SCHEMA)
         self._db.set_busy_timeout(0)
         self._local: dict[str, _Local] = {}
         self._states: dict[str, str] = {}

@@ -17,6 +17,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mas.user": (),
     "mas.quota_rules": ("mas.errors",),
     "mas.variables": (),
+    "mas.shared_database": (),
     "mas.config": ("mas.errors", "mas.quota_rules", "mas.variables", "mas.config"),
     "mas.logs": ("mas.errors", "mas.config"),
     "mas.dovecot_config": (
@@ -35,6 +36,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.config",
         "mas.quota_rules",
         "mas.variables",
+        "mas.shared_database",
         "mas.storage",
     ),
     "mas.storage.mime": ("mas.errors", "mas.storage.mime"),
@@ -64,7 +66,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.filtering.memory",
         "mas.training",
     ),
-    "mas.sessions": ("mas.errors", "mas.logs", "mas.protocols.session"),
+    "mas.sessions": ("mas.errors", "mas.logs", "mas.protocols.session", "mas.shared_database"),
     "mas.outgoing": ("mas.errors", "mas.logs", "mas.outgoing"),
     "mas.filtering": (
         "mas.errors",
@@ -72,6 +74,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.config",
         "mas.logs",
         "mas.variables",
+        "mas.shared_database",
         "mas.delivery",
         "mas.storage",
         "mas.sieve",

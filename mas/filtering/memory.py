@@ -15,9 +15,14 @@ from threading import Lock
 import apsw
 
 from mas.errors import StorageUnavailable
+from mas.shared_database import open_shared
 
 _SWEEP_SECONDS = 3600.0
 _BUSY_MILLISECONDS = 5000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS seen (id BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS seen_until ON seen (until);
+"""
 
 
 class Memory:
@@ -32,13 +37,7 @@ class Memory:
 
     def _open(self) -> apsw.Connection:
         if self._database is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = apsw.Connection(str(self._path))
-            database.set_busy_timeout(_BUSY_MILLISECONDS)
-            database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
-            database.execute("CREATE TABLE IF NOT EXISTS seen (id BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID")
-            database.execute("CREATE INDEX IF NOT EXISTS seen_until ON seen (until)")
-            self._database = database
+            self._database = open_shared(self._path, _SCHEMA, busy_milliseconds=_BUSY_MILLISECONDS, synchronous="FULL")
         return self._database
 
     def seen(self, user: str, key: str) -> bool:
@@ -46,7 +45,7 @@ class Memory:
         with self._lock:
             try:
                 row = self._open().execute("SELECT until FROM seen WHERE id = ?", (_digest(user, key),)).fetchone()
-            except apsw.Error as error:
+            except (apsw.Error, OSError) as error:
                 raise StorageUnavailable(f"{self._path}: {error}") from error
         return row is not None and row[0] > self._clock()
 
@@ -60,7 +59,7 @@ class Memory:
                 if now - self._swept > _SWEEP_SECONDS:
                     self._swept = now
                     database.execute("DELETE FROM seen WHERE until < ?", (now,))
-            except apsw.Error as error:
+            except (apsw.Error, OSError) as error:
                 raise StorageUnavailable(f"{self._path}: {error}") from error
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 
 from mas.errors import DiskFull, StorageUnavailable
+from mas.shared_database import open_shared
 
 Usage = tuple[int, int]
 """``(octets, messages)``."""
@@ -121,13 +122,7 @@ class SharedUsage:
                 raise StorageUnavailable(f"{self._path}: {error}") from error
 
     def _connect(self) -> apsw.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = apsw.Connection(str(self._path))
-        connection.set_busy_timeout(_BUSY_TIMEOUT)
-        connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
-        with connection:
-            connection.execute(_SCHEMA)
-        return connection
+        return open_shared(self._path, _SCHEMA, busy_milliseconds=_BUSY_TIMEOUT, synchronous="FULL")
 
 
 def _own(connection: apsw.Connection, key: tuple[str, str, str]) -> Usage | None:
