@@ -36,6 +36,8 @@ ACCEPTS = 8
 """Connections taken in one turn, so that a burst is shared among the workers."""
 CLOSE_DRAINING = 2.0
 """Seconds at most that a peer has to take the last octets while the server stops."""
+BEGIN_DRAINING = 2.0
+"""Seconds at most that a connection has to come through its handshake while the server stops, to be told that it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class Connections:
     def attach(self, pump: Pump[Any]) -> None:
         """The connection has a channel from now on."""
         self._pumps[pump.peer.session_id] = pump
-        pump.draining = self.draining
+        if self.draining:
+            self._tell(pump)
 
     def _done(self, session_id: str) -> None:
         self._pumps.pop(session_id, None)
@@ -113,23 +116,32 @@ class Connections:
         task = self._tasks.get(session_id)
         if task is None:
             return False
-        self._tell(session_id)
-        asyncio.get_running_loop().call_later(self._kick_timeout, task.cancel)
+        pump = self._pumps.get(session_id)
+        if pump is None:  # no handshake yet: nothing to say
+            task.cancel()
+        else:
+            self._tell(pump)
+            asyncio.get_running_loop().call_later(self._kick_timeout, task.cancel)
         return True
 
     def drain(self) -> None:
-        """The server stops: every session finishes its command, says goodbye and returns."""
-        self.draining = True
-        for session_id in list(self._tasks):
-            self._tell(session_id)
+        """The server stops: every session finishes its command, says goodbye and returns.
 
-    def _tell(self, session_id: str) -> None:
-        pump = self._pumps.get(session_id)
-        if pump is None:  # no handshake yet: nothing to say
+        A connection that has just been accepted begins its session first: Postfix, or who asks for /healthz, gets an answer.
+        """
+        self.draining = True
+        for pump in self._pumps.values():
+            self._tell(pump)
+        asyncio.get_running_loop().call_later(BEGIN_DRAINING, self._cancel_handshakes)
+
+    def _cancel_handshakes(self) -> None:
+        for session_id in self._tasks.keys() - self._pumps.keys():
             self._tasks[session_id].cancel()
-        else:
-            pump.draining = True
-            pump.wake()
+
+    @staticmethod
+    def _tell(pump: Pump[Any]) -> None:
+        pump.draining = True
+        pump.wake()
 
     async def wait_empty(self, timeout: float) -> bool:
         """Whether every connection has ended within ``timeout`` seconds."""

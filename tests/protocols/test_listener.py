@@ -184,12 +184,32 @@ async def test_drain(host: Host) -> None:
     assert not host.register.present
 
 
+async def test_drain_answers_who_was_accepted_a_moment_before(host: Host) -> None:
+    """A health check at the moment of the stop was closed without a word; Postfix, too."""
+    reader, _ = await host.connect()
+    host.listener._accept()
+    assert len(host.connections) == 1
+    host.connections.drain()
+    assert await line(reader) == b"* hello plain"
+    assert await line(reader) == b"* bye draining"
+    assert await host.connections.wait_empty(10)
+    assert not host.register.present
+
+
+async def test_drain_does_not_wait_for_a_handshake(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mas.protocols.listener.BEGIN_DRAINING", 0.01)
+    peer = Peer("one", "echo", "192.0.2.1", 1, "192.0.2.2", 2)
+    host.connections.start(peer, asyncio.sleep(1000), lambda _: None)
+    host.connections.drain()
+    assert await host.connections.wait_empty(10)
+
+
 async def test_a_connection_that_could_not_begin_leaves_nothing(host: Host) -> None:
     """Accepted, and ended before its task ran once."""
     await host.connect()
     host.listener._accept()
-    assert len(host.connections) == 1
-    host.connections.drain()
+    (session_id,) = host.register.present
+    assert host.connections.kick(session_id)
     assert await host.connections.wait_empty(10)
     assert not host.register.present
 
