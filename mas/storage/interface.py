@@ -31,7 +31,7 @@ from mas.storage.model import (
     StoreOp,
     Uid,
 )
-from mas.storage.query import Found, Key
+from mas.storage.query import Key
 from mas.user import User
 
 
@@ -139,8 +139,8 @@ class Selection(Protocol):
         is ``b""``. Raises UnknownEncoding (decode only). A message whose file vanished is left out."""
         ...
 
-    async def search(self, key: Key) -> Found:
-        """Uids of the messages that match, as the index stands now."""
+    async def search(self, key: Key) -> Sequence[int]:
+        """Uids of the messages that match, as the index stands now; ascending."""
         ...
 
     async def store(

@@ -199,6 +199,9 @@ class Column(enum.Enum):
     EMAIL_ID = "email_id"  # str, RFC 8474
 
 
+_BLOCK = 256
+
+
 @dataclass(slots=True)
 class Snapshot:
     """The state of a mailbox in this process, shared by all its selections and changed in place, only on the event loop.
@@ -218,3 +221,17 @@ class Snapshot:
     generation: int = 0
     expunges: int = 0
     memo: dict[str, object] = field(default_factory=dict)
+
+    def newer(self, since: int, start: int = 0, end: int | None = None) -> list[int]:
+        """Positions, from ``start`` on and before ``end``, of the messages whose modseq is above ``since``; ascending.
+
+        Mostly few are: whole blocks are passed over by their highest modseq.
+        """
+        if since >= self.highest_modseq:
+            return []
+        modseqs, found = self.modseqs[start:end], []
+        for at in range(0, len(modseqs), _BLOCK):
+            block = modseqs[at : at + _BLOCK]
+            if max(block) > since:
+                found += [place for place, modseq in enumerate(block, start + at) if modseq > since]
+        return found

@@ -7,7 +7,6 @@ Dates are days (``datetime.date``), compared with the message's date without its
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -150,11 +149,3 @@ Key = (
     | ModseqAtLeast
     | EmailId
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The answer: uids ascending, and the highest modseq among them (0 when there are none)."""
-
-    uids: Sequence[int]
-    highest_modseq: int

@@ -10,9 +10,11 @@ Texts are compared in the form of ``mime.casemap``: i;unicode-casemap [RFC5051].
 from __future__ import annotations
 
 import datetime
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from mas.storage import numbers, query
 from mas.storage.mime.casemap import casemap
@@ -48,7 +50,6 @@ class Search:
         self._rows = rows
         self._files = files
         self._now = int(time.time() if now is None else now)
-        self._keywords = {name.lower(): number for number, name in enumerate(snapshot.keywords) if name}
 
     def run(self, key: query.Key) -> list[int]:
         """Ascending uids."""
@@ -58,7 +59,7 @@ class Search:
         """Those of ascending ``uids`` that match."""
         if not uids:
             return uids
-        test = self._on_snapshot(key)
+        test = _snapshot_test(self._snapshot, key)
         if test is not None:
             return test(uids)
         condition = self.condition(key)
@@ -81,7 +82,7 @@ class Search:
         rest: list[query.Key] = []
         conditions: list[Condition] = []
         for key in keys:
-            test = self._on_snapshot(key)
+            test = _snapshot_test(self._snapshot, key)
             if test is not None:
                 uids = test(uids)
                 continue
@@ -97,56 +98,9 @@ class Search:
         return uids
 
     def _cost(self, key: query.Key) -> int:
-        if self._on_snapshot(key) is not None:
+        if _snapshot_test(self._snapshot, key) is not None:
             return 0
         return 1 if self.condition(key) is not None else 2
-
-    # The snapshot
-
-    def _on_snapshot(self, key: query.Key) -> Callable[[Sequence[int]], Sequence[int]] | None:
-        if isinstance(key, query.All):
-            return lambda uids: uids
-        if isinstance(key, query.Uids):
-            ranges = key.ranges
-            return lambda uids: _within(uids, ranges)
-        test = self._bit_test(key)
-        if test is None:
-            return None
-        bits, wanted, least = test
-        snapshot = self._snapshot
-
-        def run(uids: Sequence[int]) -> Sequence[int]:
-            if least:
-                pairs = zip(snapshot.uids, snapshot.modseqs, strict=True)
-                found = [uid for uid, modseq in pairs if modseq >= least]
-            else:
-                flagged = zip(snapshot.uids, snapshot.flags, strict=True)
-                found = [uid for uid, flags in flagged if flags & bits == wanted]
-            if uids is snapshot.uids:
-                return found
-            among = set(uids)
-            return [uid for uid in found if uid in among]
-
-        return run
-
-    def _bit_test(self, key: query.Key) -> tuple[int, int, int] | None:
-        """``(bits, their value, least modseq)``."""
-        if isinstance(key, query.SystemFlag):
-            return key.bits, key.bits, 0
-        if isinstance(key, query.Keyword):
-            bit = self._keyword_bit(key.name)
-            return (bit, bit, 0) if bit else (0, 1, 0)
-        if isinstance(key, query.ModseqAtLeast):
-            return 0, 0, max(1, key.modseq)
-        if isinstance(key, query.Not):
-            inner = self._bit_test(key.key)
-            if inner is not None and not inner[2] and inner[0] and inner[0] & (inner[0] - 1) == 0:
-                return inner[0], inner[0] ^ inner[1], 0
-        return None
-
-    def _keyword_bit(self, name: str) -> int:
-        number = self._keywords.get(name.lower())
-        return 0 if number is None else 1 << (KEYWORD_SHIFT + number)
 
     # SQL
 
@@ -181,8 +135,7 @@ class Search:
             case query.SystemFlag(bits):
                 return Condition("m.flags & ? = ?", (bits, bits))
             case query.Keyword(name):
-                bit = self._keyword_bit(name)
-                return Condition("m.flags & ? != 0", (bit,))
+                return Condition("m.flags & ? != 0", (_keyword_bit(self._snapshot, name),))
             case query.ModseqAtLeast(modseq):
                 return Condition("m.modseq >= ?", (modseq,))
             case query.Size(larger, smaller):
@@ -207,6 +160,78 @@ class Search:
             case query.EmailId(email_id):
                 return Condition("lower(hex(c.digest)) = ?", (email_id,), content=True)
         return None
+
+
+# The snapshot
+
+Test = Callable[[Sequence[int]], Sequence[int]]
+"""Those of ascending uids that match."""
+
+
+def on_snapshot(snapshot: Snapshot, key: query.Key) -> list[int] | None:
+    """The ascending uids that match, or None when the snapshot alone cannot say."""
+    test = _snapshot_test(snapshot, key)
+    return None if test is None else list(test(snapshot.uids))
+
+
+def _snapshot_test(snapshot: Snapshot, key: query.Key) -> Test | None:
+    """The key as a test of flags, uids or modseqs; None when it asks for something else."""
+    if isinstance(key, query.All):
+        return lambda uids: uids
+    if isinstance(key, query.Uids):
+        ranges = key.ranges
+        return lambda uids: _within(uids, ranges)
+    if isinstance(key, query.ModseqAtLeast):
+        least = key.modseq
+        return lambda uids: _among(snapshot, uids, [snapshot.uids[at] for at in snapshot.newer(least - 1)])
+    if isinstance(key, query.And):
+        tests = [_snapshot_test(snapshot, part) for part in key.keys]
+        known = [test for test in tests if test is not None]
+        return (
+            None
+            if len(known) < len(tests)
+            else lambda uids: functools.reduce(lambda left, test: test(left), known, uids)
+        )
+    bits = _bit_test(snapshot, key)
+    return None if bits is None else lambda uids: _among(snapshot, uids, _flagged(snapshot, *bits))
+
+
+def _flagged(snapshot: Snapshot, bits: int, wanted: int) -> list[int]:
+    """Uids whose ``bits`` are as ``wanted``. The few different values that flags have are judged, not each message."""
+    matching = {flags for flags in set(snapshot.flags) if flags & bits == wanted}
+    return list(compress(snapshot.uids, map(matching.__contains__, snapshot.flags)))
+
+
+def _among(snapshot: Snapshot, uids: Sequence[int], found: list[int]) -> list[int]:
+    if uids is snapshot.uids:
+        return found
+    return list(compress(found, map(set(uids).__contains__, found)))
+
+
+def _bit_test(snapshot: Snapshot, key: query.Key) -> tuple[int, int] | None:
+    """``(bits, their value)``."""
+    if isinstance(key, query.SystemFlag):
+        return key.bits, key.bits
+    if isinstance(key, query.Keyword):
+        bit = _keyword_bit(snapshot, key.name)
+        return (bit, bit) if bit else (0, 1)
+    if isinstance(key, query.Not):
+        inner = _bit_test(snapshot, key.key)
+        if inner is not None and inner[0] and inner[0] & (inner[0] - 1) == 0:
+            return inner[0], inner[0] ^ inner[1]
+    return None
+
+
+def _keyword_bit(snapshot: Snapshot, name: str) -> int:
+    """0: no message of this mailbox has it."""
+    wanted = name.lower()
+    for number, known in enumerate(snapshot.keywords):
+        if known.lower() == wanted and known:
+            return 1 << (KEYWORD_SHIFT + number)
+    return 0
+
+
+# Conditions
 
 
 def _joined(conditions: Sequence[Condition], word: str) -> Condition:

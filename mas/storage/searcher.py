@@ -7,7 +7,6 @@ keys have left; a message whose file is gone does not match.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import compress
 
 from mas.storage import bodies, contents, disk, query, reader
 from mas.storage.engine import Engine
@@ -32,15 +31,9 @@ class Searching:
         self._snapshot = snapshot
         self._limits = contents.mime_limits(engine.config.mail)
 
-    def run(self, key: query.Key) -> query.Found:
-        uids = Search(self._snapshot, self._rows, self._files).run(key)
-        if not uids:
-            return query.Found((), 0)
-        modseqs = self._snapshot.modseqs
-        if len(uids) == len(modseqs):
-            return query.Found(uids, max(modseqs))
-        chosen = map(set(uids).__contains__, self._snapshot.uids)
-        return query.Found(uids, max(compress(modseqs, chosen)))
+    def run(self, key: query.Key) -> Sequence[int]:
+        """Ascending uids."""
+        return Search(self._snapshot, self._rows, self._files).run(key)
 
     def _rows(self, condition: Condition, uids: Sequence[int]) -> Sequence[int]:
         every = len(uids) == len(self._snapshot.uids)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import compress
 from typing import TYPE_CHECKING
 
 from mas.errors import MailboxForbidden, MailboxNotFound, MessageGone
@@ -36,7 +35,7 @@ from mas.storage.model import (
     Uid,
     UidValidity,
 )
-from mas.storage.query import Found, Key
+from mas.storage.query import Key
 from mas.storage.quota import Crossing
 
 if TYPE_CHECKING:
@@ -218,7 +217,7 @@ class MaildirSelection:
             return octets
         return LargeOctets(self._account.blocking, octets, lambda: MessageGone("the message's file vanished"))
 
-    async def search(self, key: Key) -> Found:
+    async def search(self, key: Key) -> Sequence[int]:
         await self.refresh()
         return await self._account.search(self._box, self._directory, key)
 
@@ -339,10 +338,8 @@ class MaildirSelection:
         snapshot = self.snapshot
         limits = numbers.merge(known) if known is not None else [(1, max(0, snapshot.uid_next - 1))]
         changed = [
-            MessageRow(Uid(u), f, Modseq(m))
-            for u, f, m in compress(
-                zip(snapshot.uids, snapshot.flags, snapshot.modseqs, strict=True), map(since.__lt__, snapshot.modseqs)
-            )
+            MessageRow(Uid(snapshot.uids[at]), snapshot.flags[at], Modseq(snapshot.modseqs[at]))
+            for at in snapshot.newer(since)
         ]
         if known is not None:
             changed = [row for row in changed if numbers.holds(limits, row.uid)]

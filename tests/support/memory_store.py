@@ -51,7 +51,7 @@ from mas.storage.model import (
     Uid,
     UidValidity,
 )
-from mas.storage.query import Found, Key
+from mas.storage.query import Key
 from mas.user import User
 from tests.support.memory_message import column_of, matches
 from tests.support.memory_mime import section_of
@@ -272,15 +272,14 @@ class MemorySelection:
                 raise UnknownEncoding
             yield [(uid, MemoryOctets(octets) if len(octets) > 65536 else octets)]
 
-    async def search(self, key: Key) -> Found:
-        found, highest = [], 0
+    async def search(self, key: Key) -> list[int]:
+        found = []
         snapshot = self.snapshot
         for uid, bits, modseq in zip(snapshot.uids, snapshot.flags, snapshot.modseqs, strict=True):
             flags = self.mailbox.names(bits)
             if matches(key, self.mailbox.messages[uid], uid, flags, modseq, self.account.store.now()):
                 found.append(uid)
-                highest = max(highest, modseq)
-        return Found(found, highest)
+        return found
 
     async def store(
         self, uids: Sequence[int], op: StoreOp, flags: Flags, unchanged_since: Modseq | None = None

@@ -23,6 +23,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from mas.storage.model import Change, ChangeKind, Snapshot
 
@@ -193,15 +194,21 @@ class View:
 
     def seqnums_of(self, uids: Sequence[int]) -> list[int]:
         """Sequence numbers of uids that the client was told of (others are left out), in order."""
+        if not uids:
+            return []
         mine = self.uids
+        first = bisect_left(mine, uids[0])
+        last = bisect_right(mine, uids[-1], first)
+        if last - first == uids[-1] - uids[0] + 1:  # no gaps between them: a number is the uid less an offset
+            offset = first + 1 - uids[0]
+            return [uid + offset for uid in uids]
+        if len(uids) * 16 > last - first:  # one pass over all is cheaper than so many searches
+            return list(compress(range(first + 1, last + 1), map(set(uids).__contains__, mine[first:last])))
         found = []
-        at, count = 0, len(mine)
-        if len(uids) * 16 > count:  # one pass over all is cheaper than so many searches
-            wanted = set(uids)
-            return [number for number, uid in enumerate(mine, 1) if uid in wanted]
+        at = first
         for uid in uids:
-            at = bisect_left(mine, uid, at)
-            if at < count and mine[at] == uid:
+            at = bisect_left(mine, uid, at, last)
+            if at < last and mine[at] == uid:
                 found.append(at + 1)
         return found
 
@@ -224,6 +231,11 @@ class View:
     def some_gone(self, uids: Sequence[int]) -> bool:
         """Whether an expunge is pending of one of ``uids``."""
         return bool(self._gone) and not set(self._gone).isdisjoint(uids)
+
+    def highest_modseq(self, uids: Sequence[int]) -> int:
+        """The highest modseq of ``uids`` that are still here; 0 when none is."""
+        snapshot = self.snapshot
+        return max(compress(snapshot.modseqs, map(set(uids).__contains__, snapshot.uids)), default=0)
 
     def position(self, uid: int) -> int | None:
         """Where the snapshot has this uid now, or None."""

@@ -284,3 +284,19 @@ def test_client_and_mailbox_agree(size: int, acts: list[str], seed: int) -> None
     assert told == list(box.snapshot.uids)
     assert client == list(box.snapshot.flags)
     assert view.uids is box.snapshot.uids
+
+
+@given(
+    st.sets(st.integers(1, 300), max_size=150),
+    st.sets(st.integers(1, 300), max_size=200),
+    st.booleans(),
+)
+def test_sequence_numbers_of_uids(mine: set[int], asked: set[int], dense: bool) -> None:
+    """Those that the client knows, by their place; however many are asked for, and whether the mailbox has gaps or not."""
+    known = list(range(min(mine), max(mine) + 1)) if dense and mine else sorted(mine)
+    box = Mailbox(known)
+    view = View(box.snapshot)
+    wanted = sorted(asked)
+    assert view.seqnums_of(wanted) == [known.index(uid) + 1 for uid in wanted if uid in known]
+    modseqs = dict(zip(known, box.snapshot.modseqs, strict=True))
+    assert view.highest_modseq(wanted) == max((modseqs[uid] for uid in wanted if uid in modseqs), default=0)

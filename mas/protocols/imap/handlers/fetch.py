@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
-from itertools import compress
 
 from mas.errors import MessageGone
 from mas.protocols.imap.commands import Att, Fetch, FetchAtt
@@ -325,12 +324,10 @@ def _places(snapshot: Snapshot, uids: Sequence[int]) -> slice | list[int]:
 def _changed(messages: Messages, snapshot: Snapshot, since: int) -> Messages:
     """Those with a modseq above ``since`` [RFC7162 3.1.4.1]."""
     places = _places(snapshot, messages.uids)
-    modseqs = snapshot.modseqs
     if isinstance(places, slice):
-        # In C: of a big mailbox mostly nothing is chosen.
-        newer = map(since.__lt__, modseqs[places])
-        chosen = list(compress(range(len(messages.uids)), newer))
+        chosen = [at - places.start for at in snapshot.newer(since, places.start, places.stop)]
     else:
+        modseqs = snapshot.modseqs
         chosen = [n for n, at in enumerate(places) if at >= 0 and modseqs[at] > since]
     return Messages([messages.uids[n] for n in chosen], [messages.seqnums[n] for n in chosen])
 

@@ -34,19 +34,19 @@ async def handle_search(session: Session, command: Search) -> Done:
             view.saved = ()  # [RFC5182 2.1]: after a NO the result is empty
         raise
     view.absorb(selection.take_changes())
-    uids = view.told(found.uids)
+    uids = view.told(found)
     if returns is not None and returns.save:
         view.saved = _saved(uids, returns)
         if not (returns.min or returns.max or returns.all or returns.count):
             return Done(b"Search completed.", expunge=command.uid, uid=command.uid)
     numbers: Sequence[int] = uids if command.uid else view.seqnums_of(uids)
-    modseq = found.highest_modseq if command.modseq and numbers else 0
+    modseq = view.highest_modseq(uids) if command.modseq else 0
     if returns is None and not session.rev2:
         session.channel.write(encode_search(numbers, modseq or None))
     else:
         asked = returns or SearchReturn(all=True)
         if modseq and not asked.all and not asked.count:
-            modseq = _modseq_of_ends(view, uids, asked)
+            modseq = view.highest_modseq(_ends(uids, asked))
         session.channel.write(_esearch(command, asked, numbers, modseq))
     return Done(b"Search completed.", expunge=command.uid, uid=command.uid)
 
@@ -82,12 +82,10 @@ def _saved(uids: Sequence[int], returns: SearchReturn) -> Sequence[int]:
     return list(uids)
 
 
-def _modseq_of_ends(view: View, uids: Sequence[int], returns: SearchReturn) -> int:
+def _ends(uids: Sequence[int], returns: SearchReturn) -> Sequence[int]:
     """With only MIN or MAX asked, MODSEQ is the highest of these messages [RFC7162 3.1.10]."""
     ends = [uids[0]] if returns.min else []
-    ends += [uids[-1]] if returns.max else []
-    places = [view.position(uid) for uid in ends]
-    return max((view.snapshot.modseqs[at] for at in places if at is not None), default=0)
+    return ends + ([uids[-1]] if returns.max else [])
 
 
 def _esearch(command: Search, returns: SearchReturn, numbers: Sequence[int], modseq: int) -> bytes:
