@@ -40,6 +40,10 @@ FLUSH_DELAY = 0.5
 """Seconds that a change of state may wait."""
 BATCH = 500
 """Changes of one flush: about two milliseconds."""
+COUNTERS = 50_000
+"""Counters that are kept, some seven megabytes: beyond them those that changed longest ago are forgotten, before their time."""
+SWEEP = 256
+"""Counts of one worker between two sweeps of the counters."""
 TRIES = 200
 """Times a lock is tried for, a millisecond apart."""
 
@@ -49,6 +53,10 @@ CREATE TABLE IF NOT EXISTS session (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS who ON session (service, user, address);
 CREATE TABLE IF NOT EXISTS counter (key TEXT PRIMARY KEY, count INTEGER, changed REAL, until REAL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS oldest ON counter (until);
+"""
+_SWEEP = """
+DELETE FROM counter WHERE until < max(:now, coalesce((SELECT until FROM counter ORDER BY until DESC LIMIT 1 OFFSET :most - 1), 0))
 """
 _LOGIN = """
 INSERT OR REPLACE INTO session
@@ -215,8 +223,8 @@ class Registry:
         """Count one more; returns the new count."""
         now = time.monotonic()
         self._adds += 1
-        if self._adds % 256 == 0:
-            await self._change("DELETE FROM counter WHERE until < :now", {"now": now})
+        if self._adds % SWEEP == 0:
+            await self._change(_SWEEP, {"now": now, "most": COUNTERS})
         rows = await self._rows(_COUNT, {"key": key, "now": now, "until": now + ttl})
         return int(str(rows[0][0])) if rows else 1
 
@@ -228,7 +236,7 @@ class Registry:
 
     def listen_for_kicks(self, kick: Callable[[str], object]) -> None:
         """Call ``kick`` with a session id whenever ``mas kick`` says so. On the event loop."""
-        path = self._path / f"{self._worker}.sock"
+        path = self._path / _socket_of(self._worker, self._pid)
         path.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         sock.bind(str(path))
@@ -252,7 +260,7 @@ class Registry:
         if self._kicks is not None:
             asyncio.get_running_loop().remove_reader(self._kicks.fileno())
             self._kicks.close()
-            (self._path / f"{self._worker}.sock").unlink(missing_ok=True)
+            (self._path / _socket_of(self._worker, self._pid)).unlink(missing_ok=True)
         await self.forget(self._worker)
         self._db.close()
 
@@ -329,11 +337,19 @@ def kick(run_dir: Path, who: str) -> int:
             if who not in (session.user, session.session_id):
                 continue
             try:
-                sock.sendto(session.session_id.encode(), str(run_dir / DIRECTORY / f"{session.worker}.sock"))
+                sock.sendto(
+                    session.session_id.encode(), str(run_dir / DIRECTORY / _socket_of(session.worker, session.pid))
+                )
                 told += 1
             except (FileNotFoundError, ConnectionRefusedError):
                 pass  # its worker has just ended, and the session with it
     return told
+
+
+def _socket_of(worker: int, pid: int) -> str:
+    """The number alone would not do: workers of a supervisor that was killed may still be ending their sessions beside those of the next,
+    whose numbers begin anew."""
+    return f"{worker}.{pid}.sock"
 
 
 def _alive(pid: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,6 +169,13 @@ def test_the_line_of_a_failed_login() -> None:
         "managesieve-login: Info: Disconnected: Connection closed (no auth attempts in 9 secs): "
         "rip=::1, lip=::1, session=<s>"
     )
+
+
+def test_every_logger_has_an_area() -> None:
+    """One that was made by another name would say "mas"."""
+    nameless = re.compile(r"structlog\.get_logger\((?!area=)")
+    package = Path(__file__).parent.parent / "mas"
+    assert [path.name for path in package.rglob("*.py") if nameless.search(path.read_text())] == []
 
 
 @pytest.mark.e2e

@@ -162,6 +162,36 @@ async def test_counters(two: tuple[Registry, Registry]) -> None:
     assert await one.add("old", 60) == 1
 
 
+async def test_counters_are_bounded(two: tuple[Registry, Registry], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guesses from many addresses do not fill the memory: the oldest counters go."""
+    monkeypatch.setattr("mas.sessions.COUNTERS", 10)
+    monkeypatch.setattr("mas.sessions.SWEEP", 4)
+    one, other = two
+    for number in range(400):
+        assert await (one, other)[number % 2].add(f"192.0.2.{number}", 3600) == 1
+    kept = [number for number in range(400) if (await one.get(f"192.0.2.{number}"))[0]]
+    assert len(kept) < 10 + 2 * 4
+    assert kept == list(range(kept[0], 400))
+
+
+async def test_workers_with_one_number_do_not_take_each_others_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor was killed, and its worker still ends its sessions when the next supervisor's has begun."""
+    kicked: asyncio.Queue[str] = asyncio.Queue()
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    old = Registry(tmp_path, 1)
+    old.listen_for_kicks(kicked.put_nowait)
+    monkeypatch.undo()
+    new = Registry(tmp_path, 1)
+    new.listen_for_kicks(kicked.put_nowait)
+    await old.close()
+    session = await login(new, "kim@example.net")
+    assert sessions.kick(tmp_path, "kim@example.net") == 1
+    assert await asyncio.wait_for(kicked.get(), 20) == session.session_id
+    await new.close()
+
+
 async def test_a_locked_file_delays_a_login_and_not_the_loop(two: tuple[Registry, Registry], tmp_path: Path) -> None:
     holder = apsw.Connection(str(tmp_path / sessions.DIRECTORY / sessions.FILE))
     holder.execute("BEGIN IMMEDIATE")

@@ -25,7 +25,7 @@ from mas.auth.query import Query, compile_query
 from mas.errors import AuthUnavailable, ConfigError
 from mas.metrics import table as metrics
 
-log = structlog.get_logger("mas.auth")
+log = structlog.get_logger(area="auth")
 
 HOLD: Final = 1.0
 """Seconds for which a database that hung is not asked again."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-log = structlog.get_logger("mas.auth")
+log = structlog.get_logger(area="auth")
 
 NAME: Final = "auth.key"
 SIZE: Final = 32

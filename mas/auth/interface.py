@@ -47,6 +47,11 @@ class Attempt:
     no_penalty: bool = False
     tls: Tls | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def hurried(self) -> bool:
+        """A program asks on the auth socket, and gives up after a while: Postfix after 10 s."""
+        return self.service not in ("imap", "sieve")
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:

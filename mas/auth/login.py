@@ -3,7 +3,7 @@
 The name is checked and formatted, the address's penalty waited for; passdbs are asked in order until one says yes (an unknown user and a
 wrong password go on to the next, and so does a database that does not answer, but then "no" becomes "unavailable"); ``allow_nets``,
 ``nologin``, ``pass_expired``; the userdbs; a User. "No" is told at a time counted from the start of the step that decided, so how long it
-took inside does not show.
+took inside does not show. Who asks on the auth socket is told something within PATIENCE, be it that nobody knows.
 
 Who logs in as another (``user*master``, or an authorization identity that is not the own name) is looked for in the passdbs with
 ``master = true`` and in no other; the others never see it. The master's own row says whether and from where it may; the user whose mail
@@ -15,16 +15,21 @@ serve the mechanism, get a salt that is always the same and a proof that is alwa
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from mas.auth.counted import counted
+from mas.auth.database import Row
 from mas.auth.interface import Attempt
+from mas.auth.names import Names, names_of
 from mas.auth.passdb import Answer, SqlPassdb, Verdict, is_allowed, split_logged
+from mas.auth.penalty import PATIENCE
 from mas.auth.sasl.steps import (
     Bearer,
     Certificate,
@@ -53,22 +58,9 @@ from mas.user import User
 if TYPE_CHECKING:
     from mas.auth.service import Accounts
 
-log = structlog.get_logger("mas.auth")
+log = structlog.get_logger(area="auth")
 
 MAX_LOGGED_NAME: Final = 320
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Whose secret is judged and whose mail it is about.
-
-    given: what the client wrote, for the log. name: whose secret, formatted; None when it can be nobody's. target: the user to act as,
-    formatted; empty when that is the same.
-    """
-
-    given: str
-    name: str | None
-    target: str = ""
 
 
 class Login:
@@ -89,15 +81,16 @@ class Login:
 
     async def answer(self, question: Question) -> object:
         """See Judge."""
-        match question:
-            case ScramSalt(authcid=authcid, authzid=authzid, scheme=scheme):
-                return await self._salt(self._named(authcid, authzid), scheme)
-            case ScramSecret():
-                return await self._keys()
-            case CramSecret(authcid=authcid):
-                return await self._cram(self._named(authcid))
-            case Bearer(token=token, authzid=authzid):
-                return await self._token(token, authzid)
+        async with self._in_time():
+            match question:
+                case ScramSalt(authcid=authcid, authzid=authzid, scheme=scheme):
+                    return await self._salt(self._named(authcid, authzid), scheme)
+                case ScramSecret():
+                    return await self._keys()
+                case CramSecret(authcid=authcid):
+                    return await self._cram(self._named(authcid))
+                case Bearer(token=token, authzid=authzid):
+                    return await self._token(token, authzid)
 
     async def decide(self, claim: Claim) -> User:
         """See Judge."""
@@ -229,7 +222,8 @@ class Login:
     async def _certificate(self, authzid: str) -> User:
         tls = self._attempt.tls
         name = tls.certificate_name(self._accounts.certificate_username) if tls is not None else None
-        names = self._named(name or "", authzid)
+        # What an authority has written is one name, whatever is in it: to act as another needs the authorization identity.
+        names = self._names = names_of(self._accounts, name or "", authzid, separator="")
 
         async def judge() -> Answer:
             if names.name is None:
@@ -242,14 +236,14 @@ class Login:
         """Why a token is refused, as an OAuth error; None: it is good, and its user is known. Raises AuthUnavailable."""
         from mas.auth.tokens import BadToken  # slow to import, and few have it
 
-        names = self._named(authzid)
+        self._names = Names(authzid, None)
         self._pair = token.encode()
         await self._wait(None)
         try:
             if self._accounts.tokens is None:
                 raise BadToken("no identity provider is configured")
             name = self._accounts.name_of(await self._accounts.tokens.user_of(token))
-            if authzid and name != names.name:
+            if authzid and name != self._accounts.name_of(authzid):
                 raise BadToken("of another user")
         except BadToken as error:
             log.info("token refused", user=authzid, reason=str(error), session=self._attempt.session_id)
@@ -286,7 +280,10 @@ class Login:
         return [passdb for passdb in self._accounts.passdbs if passdb.master is wanted]
 
     def _is_allowed(self, answer: Answer) -> bool:
-        nets = answer.row.get("allow_nets", "")
+        return self._row_allows(answer.row)
+
+    def _row_allows(self, row: Row) -> bool:
+        nets = row.get("allow_nets", "")
         return not nets or is_allowed(nets, self._attempt.remote)
 
     async def _wait(self, password: bytes | None) -> float:
@@ -297,20 +294,36 @@ class Login:
         wait = await self._accounts.penalty.before(self._attempt)
         name = self._names.name
         if not wait or (
-            password is not None
-            and name
-            and any(passdb.proven(name, password, self._attempt) for passdb in self._passdbs())
+            password is not None and name and any(self._is_proven(passdb, name, password) for passdb in self._passdbs())
         ):
             return 0.0
         await self._accounts.sleep(wait)
         return wait
+
+    def _is_proven(self, passdb: SqlPassdb, name: str, password: bytes) -> bool:
+        """From an address that may not log in, a right password must take as long as a wrong one."""
+        row = passdb.proven(name, password, self._attempt)
+        return row is not None and self._row_allows(row)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Raises AuthUnavailable where the peer would give up."""
+        if not self._attempt.hurried:
+            yield
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                yield
+        except TimeoutError:
+            raise AuthUnavailable(f"no database answered in {PATIENCE:g} s, with the address's penalty") from None
 
     async def _priced(
         self, secret: bytes, judge: Callable[[], Awaitable[Answer]], password: bytes | None = None
     ) -> User:
         """Wait, judge, and make a failure known at its time. ``secret``: what a repeated failure is recognised by."""
         with counted(self._attempt.service):
-            return await self._judged(secret, judge, password)
+            async with self._in_time():
+                return await self._judged(secret, judge, password)
 
     async def _judged(self, secret: bytes, judge: Callable[[], Awaitable[Answer]], password: bytes | None) -> User:
         accounts, attempt, names = self._accounts, self._attempt, self._names
@@ -325,7 +338,7 @@ class Login:
                 user=names.given[:MAX_LOGGED_NAME].encode("utf-8", "replace").decode(),
                 service=attempt.service,
                 method=attempt.mechanism,
-                rip=attempt.remote,
+                address=attempt.remote,
                 session=attempt.session_id,
                 reason=str(error),
             )
@@ -362,24 +375,3 @@ async def _fails(error: AuthFailed) -> Answer:
 
 def _not_allowed(attempt: Attempt) -> AddressNotAllowed:
     return AddressNotAllowed(f"address {attempt.remote or 'unknown'} is not in allow_nets")
-
-
-def names_of(accounts: Accounts, given: str, authzid: str) -> Names:
-    """``user*master`` is split at the first separator. Names that can be nobody's, two different users to act as, and masters where there
-    is no passdb of masters: name None."""
-    separator = accounts.master_user_separator
-    user, found, master = given.partition(separator) if separator else (given, "", "")
-    name = accounts.name_of(master if found else user)
-    wanted = accounts.name_of(user) if found else name
-    if authzid:
-        other = accounts.name_of(authzid)
-        if other is None or (found and other != wanted):
-            return Names(given, None)
-        wanted = other
-    if name is None or wanted is None:
-        return Names(given, None)
-    if wanted == name:
-        return Names(given, name)
-    if not any(passdb.master for passdb in accounts.passdbs):
-        return Names(given, None)
-    return Names(given, name, wanted)

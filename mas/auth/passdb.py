@@ -25,7 +25,7 @@ from mas.auth.query import Query
 from mas.auth.schemes import SchemeError, Stored, split
 from mas.errors import AuthUnavailable
 
-log = structlog.get_logger("mas.auth")
+log = structlog.get_logger(area="auth")
 
 KNOWN: Final = frozenset(
     {"password", "user", "username", "domain", "allow_nets", "nologin", "reason", "nopassword", "pass_expired"}
@@ -79,12 +79,12 @@ class SqlPassdb:
         self._like: Stored | None = None
         self._ignored_said = False
 
-    def proven(self, name: str, password: bytes, attempt: Attempt) -> bool:
-        """Whether the cache knows this pair as right: no database, no hash, no waiting."""
+    def proven(self, name: str, password: bytes, attempt: Attempt) -> Row | None:
+        """The row of a pair that the cache knows as right: no database, no hash, no waiting."""
         entry = self._cache.get(self._cache_key(name, self._values(name, attempt)))
         if entry is None or not entry.row or not self._cache.is_fresh(entry):
-            return False
-        return self._cache.is_proven(entry, password, entry.row.get("password", ""))
+            return None
+        return entry.row if self._cache.is_proven(entry, password, entry.row.get("password", "")) else None
 
     async def verify(self, name: str, password: bytes, attempt: Attempt) -> Answer:
         """Check a login name (after ``username_format``). Raises AuthUnavailable; costs a hash for an unknown user as well."""

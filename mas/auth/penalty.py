@@ -20,8 +20,10 @@ from mas.auth.interface import Attempt, CounterStore
 
 STEPS: Final = (2.0, 4.0, 8.0, 15.0)
 """Seconds until the answer to a wrong login, by how many counted failures came before it."""
-SMTP_LIMIT: Final = 7.0
-"""Postfix gives up on the auth socket after 10 s and says 454."""
+HURRIED_LIMIT: Final = 7.0
+"""The most for who asks on the auth socket."""
+PATIENCE: Final = 9.0
+"""Seconds after which these get a temporary failure, whatever is still going on: Postfix gives up after 10 s and says 454."""
 FORGET: Final = 3600.0
 """Seconds after the last failure until an address's count is forgotten."""
 
@@ -78,8 +80,8 @@ class Penalty:
         if not count:
             return 0.0
         total = STEPS[min(count, len(STEPS) - 1)]
-        if attempt.service == "smtp":
-            total = min(total, SMTP_LIMIT)
+        if attempt.hurried:
+            total = min(total, HURRIED_LIMIT)
         return max(0.0, total - self.failure_delay)
 
     async def failed(self, attempt: Attempt, user: str, password: bytes) -> None:

@@ -30,6 +30,8 @@ from mas.auth.digests import cram_md5_states, md4
 from mas.auth.scram import ALGORITHMS, ScramKeys, encode_scram, parse_scram, rounds, scram_keys
 from mas.errors import MasError
 
+SCRAM_ITERATIONS: Final = 4096
+"""As Dovecot writes them; ``auth.scram_iterations`` has the same default, so that nobody can be told from who does not exist."""
 BCRYPT_MAX: Final = 72
 """Octets that bcrypt looks at. bcrypt 5 raises above it, crypt(3) and so Dovecot cut: cut."""
 
@@ -92,7 +94,7 @@ def verify_stored(password: bytes, stored: Stored, user: str) -> bool:
     return scheme.verify(password, raw, user)
 
 
-def generate(password: bytes, scheme: str, user: str = "") -> str:
+def generate(password: bytes, scheme: str, user: str = "", *, scram_iterations: int = SCRAM_ITERATIONS) -> str:
     """``{SCHEME}value`` for ``mas pw`` and ``mas user passwd``. Raises SchemeError: unknown, never written, NUL or empty password."""
     if not password or b"\0" in password:
         raise SchemeError("a password must not be empty nor hold NUL")
@@ -102,7 +104,10 @@ def generate(password: bytes, scheme: str, user: str = "") -> str:
     found = _find(name)
     if found.generate is None:
         raise SchemeError(f"{name} is verified, but not written: take ARGON2ID, BLF-CRYPT or SCRAM-SHA-256")
-    raw = found.generate(password, user)
+    if name in ALGORITHMS:
+        raw = encode_scram(scram_keys(password, ALGORITHMS[name], secrets.token_bytes(16), scram_iterations))
+    else:
+        raw = found.generate(password, user)
     encoding = _ENCODINGS.get(suffix, found.encoding)
     if encoding == "HEX":
         return f"{{{scheme.upper()}}}{raw.hex()}"
@@ -334,7 +339,7 @@ def _scram(algorithm: str) -> Scheme:
         return hmac.compare_digest(computed.stored_key, keys.stored_key)
 
     def make(password: bytes, user: str) -> bytes:
-        return encode_scram(scram_keys(password, algorithm, secrets.token_bytes(16), 4096))
+        return encode_scram(scram_keys(password, algorithm, secrets.token_bytes(16), SCRAM_ITERATIONS))
 
     return Scheme(verify, make)
 

@@ -34,7 +34,7 @@ from mas.user import User
 if TYPE_CHECKING:
     from mas.auth.tokens import Tokens
 
-log = structlog.get_logger("mas.auth")
+log = structlog.get_logger(area="auth")
 
 MAX_NAME: Final = 320
 """Octets of a user name: local part 64, "@", domain 255 [RFC5321 4.5.3.1]."""

@@ -33,7 +33,7 @@ from joserfc.jws import JWSRegistry
 from mas.config import OAuth2
 from mas.errors import AuthUnavailable, MasError
 
-log = structlog.get_logger("mas.auth")
+log = structlog.get_logger(area="auth")
 
 _PAUSE: Final = 30.0
 """Seconds between two tries to read the keys."""

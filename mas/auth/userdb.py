@@ -8,7 +8,7 @@ some other domain's directory.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
@@ -22,7 +22,7 @@ from mas.auth.query import Query
 from mas.errors import AuthUnavailable, UserUnknown
 from mas.user import User
 
-log = structlog.get_logger("mas.auth")
+log = structlog.get_logger(area="auth")
 
 _QUOTA_RULE: Final = re.compile(r"quota\d*_rule\d*\Z")
 _PREFIX: Final = "userdb_"
@@ -48,16 +48,27 @@ class StaticUserdb:
     def __init__(self, home: str, uid: str | None, gid: str | None, *, allow_all_users: bool) -> None:
         self.allow_all_users = allow_all_users
         self._home = home
-        self._names = {part.name for part in variables.parse(home) if isinstance(part, variables.Variable)}
+        self._parts = variables.parse(home)
         self._ids = {key: value for key, value in (("uid", uid), ("gid", gid)) if value}
 
     async def fields(self, name: str, service: str, given: Row) -> Row | None:
         """The pattern's fields over the given ones."""
         values = variables.values_of(name, service=service)
-        if not all(_is_plain(values[variable]) for variable in self._names - {"service", "home", "rip", "lip"}):
+        if not _fits(self._parts, values):
             log.info("name does not fit the pattern of userdb.home", user=name)
             return None
         return {**given, **self._ids, "home": variables.expand(self._home, values)}
+
+
+def _fits(path: Sequence[str | variables.Variable], values: Mapping[str, str], *, empty: bool = False) -> bool:
+    """Whether the variables of a path stay where they stand, whole and after their modifiers (``%2n`` of ``..kim`` is ``..``).
+    ``empty``: they may also be nothing."""
+    for part in path:
+        if isinstance(part, variables.Variable) and part.name not in ("service", "home", "rip", "lip"):
+            whole, text = values[part.name], part.of(values)
+            if not (_is_plain(whole) or (empty and not whole)) or (text and not _is_plain(text)):
+                return False
+    return True
 
 
 def _is_plain(text: str) -> bool:
@@ -107,6 +118,7 @@ def make_user(name: str, fields: Row, location: str, service: str) -> User:
     """A User of a userdb's fields; ``location`` is the configured ``mail.location``, for those without a ``mail`` field.
 
     Raises AuthUnavailable, after a line in the log, when the databases give no absolute home: the operator's mistake, not the user's.
+    UserUnknown when the name would lead out of the location.
     """
     return _user(name, tuple(fields.items()), location, service)
 
@@ -122,6 +134,9 @@ def _user(name: str, items: tuple[tuple[str, str], ...], location: str, service:
     values = variables.values_of(name, home=home, service=service)
     template = fields.get("mail") or location
     try:
+        if not _fits(variables.parse(template), values, empty=True):
+            log.info("name does not fit the mail location", user=name)
+            raise UserUnknown(name)
         expanded = re.sub(r"(?:(?<=[:=])|^)~(?=[/:]|\Z)", lambda _: home, variables.expand(template, values))
     except ValueError as error:
         log.error("the user databases give a wrong mail location", user=name, reason=str(error))

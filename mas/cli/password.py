@@ -47,6 +47,9 @@ def pw(
     user: Annotated[str, typer.Option("--user", "-u", help="The user, for schemes that hash the name as well.")] = "",
     test: Annotated[str, typer.Option("--test", "-t", help="Whether the password is that of this stored form.")] = "",
     list_: Annotated[bool, typer.Option("--list", "-l", help="The schemes that are written.")] = False,
+    iterations: Annotated[
+        int, typer.Option(min=4096, max=1_000_000, help="Of SCRAM: those of auth.scram_iterations.")
+    ] = 4096,
 ) -> None:
     """Hash a password from the terminal or standard input, for a database."""
     from mas.auth import schemes
@@ -59,4 +62,4 @@ def pw(
             raise typer.Exit(1)
         print("right")
     else:
-        print(schemes.generate(ask(twice=True).encode(), scheme, user))
+        print(schemes.generate(ask(twice=True).encode(), scheme, user, scram_iterations=iterations))

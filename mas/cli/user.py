@@ -136,7 +136,12 @@ def _config(context: typer.Context) -> Config:
 
 def _hashed(config: Config, name: str, scheme: str, *, random: bool) -> str:
     password = invent() if random else ask(twice=True)
-    stored = generate(password.encode(), scheme or config.passdb[0].default_scheme, name)
+    stored = generate(
+        password.encode(),
+        scheme or config.passdb[0].default_scheme,
+        name,
+        scram_iterations=config.auth.scram_iterations,
+    )
     if random:
         print(password)
     return stored

@@ -52,7 +52,7 @@ def loads(text: str, path: Path) -> Config:
     try:
         config = Config.model_validate(tree, context={"directory": directory})
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = _without_consequences(error.errors(include_url=False))
         wrong = [_place(detail, tree) for detail in details]
         problems += zip(wrong, map(_problem, details), strict=True)
         problems += _check_rest(tree, wrong, directory)
@@ -87,6 +87,17 @@ def _syntax_problem(path: Path, text: str, message: str) -> str:
     if match := re.search(r" \(at line (\d+), column (\d+)\)$", message):
         return f"{path}:{match[1]}:{match[2]}: {message[: match.start()]}"
     return f"{path}:{text.count(chr(10)) + 1}: {message.removesuffix(' (at end of document)')}"
+
+
+def _without_consequences(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """A list is "too short" as well when none of its entries is right: that one is wrong has been said."""
+    places = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "too_short"
+        or not any(place[: len(detail["loc"])] == detail["loc"] != place for place in places)
+    ]
 
 
 def _place(detail: ErrorDetails, tree: Any) -> Place:

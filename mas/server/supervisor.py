@@ -49,6 +49,8 @@ MAX_DELAY = 30.0
 """… up to this many seconds."""
 KILL_MARGIN = 2.0
 """Seconds beyond drain_timeout before workers are killed: they keep to it themselves, unless they hang."""
+FORK_PAUSE = 2.0
+"""Seconds until the next try after the system could make no process."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -192,14 +194,24 @@ class Supervisor:
             if generation is not None:
                 for place in [place for place, when in generation.due.items() if when <= now]:
                     del generation.due[place]
-                    self._fork(generation, place)
+                    try:
+                        self._fork(generation, place)
+                    except OSError as error:  # no process, no memory or no descriptor is to be had now
+                        log.error("cannot start a worker", why=(error.strerror or "").lower())
+                        generation.due[place] = now + FORK_PAUSE
 
     def _fork(self, generation: Generation, place: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._numbers += 1
         cells.claim(self._numbers)
         supervisor = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            cells.release(self._numbers)
+            raise
         if pid == 0:
             status = 1
             try:
@@ -257,15 +269,16 @@ class Supervisor:
 
     def _hear(self, child: Worker) -> None:
         try:
-            word, _, argument = child.control.recv(256).decode().partition(" ")
+            word, _, argument = child.control.recv(256).partition(b" ")
         except BlockingIOError:
             return
         except OSError:
-            word = ""
+            word = argument = b""
         child.beat = time.monotonic()
-        if word == "beat":
-            child.connections = int(argument)
-        elif word == "ready":
+        if word == b"beat":
+            # A worker that somebody has taken over must not be able to end the supervisor by what it says.
+            child.connections = int(argument) if argument.isdigit() and len(argument) < 10 else 0
+        elif word == b"ready":
             child.ready = True
             self._tell_dead()
             self._take_over()

@@ -22,7 +22,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _Item = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 
-_log = structlog.get_logger("mas.storage")
+_log = structlog.get_logger(area="storage")
 
 
 class Blocking:

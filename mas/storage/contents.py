@@ -21,7 +21,7 @@ from mas.storage.index import Transaction, fetch_all
 from mas.storage.mime.limits import MimeLimits
 from mas.storage.mime.parse import ParsedMessage, parse
 
-_log = structlog.get_logger("mas.storage")
+_log = structlog.get_logger(area="storage")
 
 MAPPED = 1 << 20
 """Files above this are mapped, not read: the parser looks at windows of them."""

@@ -52,7 +52,7 @@ GAP = 1000
 RESERVE = 96 << 10
 """Octets that are kept allocated beside the index, so that flags can be set and messages removed when the disk is full."""
 
-_log = structlog.get_logger("mas.storage")
+_log = structlog.get_logger(area="storage")
 
 
 def _boot_id() -> str:

@@ -16,7 +16,7 @@ import structlog
 from mas.storage.index import Event, EventKind
 from mas.storage.model import Change, ChangeKind, MailboxName, Modseq, Snapshot, Uid, UidValidity
 
-_log = structlog.get_logger("mas.storage")
+_log = structlog.get_logger(area="storage")
 _KINDS = {EventKind.NEW: ChangeKind.NEW, EventKind.FLAGS: ChangeKind.FLAGS, EventKind.EXPUNGED: ChangeKind.EXPUNGED}
 
 

@@ -20,7 +20,7 @@ _IN_MODIFY, _IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x40, 0x
 _IN_IGNORED, _IN_ONESHOT = 0x8000, 0x80000000
 _DIRECTORY = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_ONESHOT
 _EVENT = struct.Struct("iIII")
-_log = structlog.get_logger("mas.storage")
+_log = structlog.get_logger(area="storage")
 
 
 class Notify:

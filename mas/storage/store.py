@@ -31,7 +31,7 @@ PARK_AFTER = 20.0
 CLOSE_AFTER = 300.0
 """Seconds until an account that nobody has open is closed."""
 SWEEP = 5.0
-_log = structlog.get_logger("mas.storage")
+_log = structlog.get_logger(area="storage")
 
 
 class MaildirStore:

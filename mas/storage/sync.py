@@ -41,7 +41,7 @@ from mas.storage.model import DELETED, KEYWORD_SHIFT, MAX_KEYWORDS, SEEN
 TICK = 20_000_000
 """Nanoseconds after which a directory's time can no longer hide a second change."""
 
-_log = structlog.get_logger("mas.storage")
+_log = structlog.get_logger(area="storage")
 _sequence = itertools.count(1)
 _host = socket.gethostname().replace("/", "\\057").replace(":", "\\072") or "localhost"
 

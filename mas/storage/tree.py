@@ -27,7 +27,7 @@ from mas.storage.model import INBOX, MailboxName
 
 DELETED_PREFIX = "..mas-deleted."
 _PARTS = ("tmp", "new", "cur")
-_log = structlog.get_logger("mas.storage")
+_log = structlog.get_logger(area="storage")
 
 
 def refresh(engine: Engine) -> None:

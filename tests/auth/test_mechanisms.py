@@ -451,6 +451,18 @@ async def test_what_is_told_to_a_master_alone(masters: Any) -> None:
         await auth.verify("kim@example.net*near", b"master", attempt("PLAIN"))
 
 
+async def test_a_certificates_name_is_one_name(masters: Any, opened: Any, db: Sqlite) -> None:
+    """An authority that signs ``user*master`` makes nobody a master."""
+    auth = opened(
+        SEPARATOR.replace('"PLAIN"', '"EXTERNAL"'), more=MASTERS % db.url + f'[tls]\nclient_ca = "{__file__}"\n'
+    )
+    for name, authzid in (("kim@example.net*boss", b""), ("kim@example.net*boss", KIM.encode())):
+        with pytest.raises(AuthFailed):
+            await auth.exchange(attempt("EXTERNAL", FakeTls({"commonName": name}))).respond(authzid)
+    done = await auth.exchange(attempt("EXTERNAL", FakeTls({"commonName": "boss"}))).respond(KIM.encode())
+    assert (done.user.name, done.user.fields["master_user"]) == (KIM, "boss")
+
+
 async def test_masters_are_no_users(masters: Any, opened: Any) -> None:
     auth = masters()
     assert [name async for name in auth.users()] == [KIM, "closed@example.net"]
@@ -552,7 +564,9 @@ async def test_tokens_that_are_refused(
         (provider.token(email=["kim"]), KIM),
         (good, "ann@example.net"),
     ]
-    auth = opened(provider.settings() + "\n[tls]\n")
+    refused.append((good, "closed@example.net*kim@example.net"))  # a token makes nobody a master
+    separator = 'master_user_separator = "*"\nusername_chars = ""\n'
+    auth = opened(separator + provider.settings(), more=MASTERS % db.url + "[tls]\n")
     for token, user in refused:
         exchange = auth.exchange(attempt("OAUTHBEARER", remote=""))
         assert await exchange.respond(bearer("OAUTHBEARER", token, user)) == (

@@ -34,7 +34,8 @@ async def test_the_same_wrong_pair_is_counted_once() -> None:
 
 
 async def test_postfix_is_answered_before_it_gives_up() -> None:
-    assert await costs(Penalty(LocalCounters()), Attempt("smtp", "192.0.2.1"), 5) == [2, 4, 7, 7, 7]
+    for service in ("smtp", "submission"):
+        assert await costs(Penalty(LocalCounters()), Attempt(service, "192.0.2.1"), 5) == [2, 4, 7, 7, 7]
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,40 @@ async def test_allow_nets(db: Sqlite, accounts: Opener, clock: Clock) -> None:
     assert len(clock.slept) == 1
 
 
+async def test_a_right_password_from_an_address_that_is_not_allowed_waits_as_well(
+    db: Sqlite, accounts: Opener, clock: Clock
+) -> None:
+    """Else the time would tell a guesser that it is the right one."""
+    add(db, nets="192.0.2.7")
+    auth = accounts(db.url, passdb=ALL)
+    await auth.verify("kim@example.net", SECRET, IMAP)
+    elsewhere, spent = Attempt("imap", "192.0.2.8"), []
+    for password in (b"wrong", SECRET, SECRET, b"wrong again"):
+        before = clock.now
+        with pytest.raises(AuthFailed):
+            await auth.verify("kim@example.net", password, elsewhere)
+        spent.append(clock.now - before)
+    assert spent == [2, 4, 8, 8]
+
+
+async def test_postfix_is_answered_in_time_whatever_a_database_does(
+    db: Sqlite, accounts: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A penalty and then two databases that take all their time: longer than Postfix waits."""
+    auth = accounts(db.url)
+
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("mas.auth.database.Database.fetch", hang)
+    monkeypatch.setattr("mas.auth.login.PATIENCE", 0.01)
+    with pytest.raises(AuthUnavailable):
+        await auth.verify("kim@example.net", SECRET, Attempt("smtp", "192.0.2.7", secured=True))
+    exchange = auth.exchange(Attempt("submission", "192.0.2.7", secured=True, mechanism="SCRAM-SHA-256"))
+    with pytest.raises(AuthUnavailable):
+        await exchange.respond(b"n,,n=kim@example.net,r=abcdefgh")
+
+
 @pytest.mark.parametrize(
     ("nets", "remote", "allowed"),
     [
@@ -394,6 +428,25 @@ OUTSIDE = [
 @pytest.mark.parametrize("name", OUTSIDE)
 async def test_no_name_leaves_the_pattern(db: Sqlite, accounts: Opener, name: str) -> None:
     auth = accounts(db.url, auth='username_chars = ""', userdb='home = "/var/vmail/%d/%n"\nallow_all_users = true')
+    with pytest.raises(UserUnknown):
+        await auth.lookup(name, "lmtp")
+
+
+@pytest.mark.parametrize(
+    ("userdb", "mail", "name"),
+    [
+        ('home = "/var/vmail/%d/%2n/%n"', "maildir:~/Maildir", "..kim@example.net"),
+        ('home = "/var/vmail/%d/%1n/%n"', "maildir:~/Maildir", ".kim@example.net"),
+        ('home = "/var/vmail/%n"', "maildir:/mail/%d/%n", "kim@.."),
+        ('home = "/var/vmail/%n"', "maildir:/mail/%d/%n", "kim@."),
+        ('home = "/var/vmail/%n"', "maildir:~/Maildir:INDEX=/index/%2d/%n", "kim@..net"),
+    ],
+)
+async def test_no_part_of_a_name_leaves_the_pattern(
+    db: Sqlite, accounts: Opener, userdb: str, mail: str, name: str
+) -> None:
+    auth = accounts(db.url, userdb=userdb + "\nallow_all_users = true", more=f'[mail]\nlocation = "{mail}"\n')
+    assert (await auth.lookup("kim@example.net", "lmtp")).name == "kim@example.net"
     with pytest.raises(UserUnknown):
         await auth.lookup(name, "lmtp")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,22 @@ def test_an_account_from_its_birth_to_its_end(config: Path) -> None:
 def test_a_random_password_works(config: Path) -> None:
     done = run("user", "add", "kim@example.net", "--create-table", "--random", *FAST, config=config)
     assert run("auth", "test", "kim@example.net", config=config, stdin=done.stdout).returncode == 0
+
+
+def test_scram_is_written_with_the_iterations_that_strangers_are_shown(config: Path) -> None:
+    text = config.read_text()
+    config.write_text(text.replace("[auth]\n", "[auth]\nscram_iterations = 5000\n"))
+    assert "scram_iterations" in config.read_text()
+    scheme = ("--scheme", "SCRAM-SHA-256")
+    done = run("user", "add", "kim@example.net", "--create-table", *scheme, config=config, stdin="secret\n")
+    assert done.returncode == 0, done.stderr
+    with contextlib.closing(sqlite3.connect(config.parent / "accounts.sqlite")) as database:
+        (stored,) = database.execute("SELECT password FROM users").fetchone()
+    assert stored.startswith("{SCRAM-SHA-256}5000,")
+    assert run("auth", "test", "kim@example.net", config=config, stdin="secret\n").returncode == 0
+    printed = run("pw", *scheme, "--iterations", "6000", stdin="secret\n").stdout
+    assert printed.startswith("{SCRAM-SHA-256}6000,")
+    assert run("pw", "--test", printed.strip(), stdin="secret\n").returncode == 0
 
 
 def test_what_cannot_be_added(config: Path) -> None:

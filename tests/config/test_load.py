@@ -89,6 +89,14 @@ mechanisms = ["PLAIN", "SCRAM-SHA256"]
     ]
 
 
+def test_a_list_whose_only_entry_is_wrong_is_not_empty_as_well(file: Path) -> None:
+    found = problems('[auth]\nmechanisms = ["PLIAN"]\n', file)
+    assert [problem for problem in found if "auth" in problem] == [
+        '2: auth.mechanisms[1]: "PLIAN" is not known; did you mean "PLAIN"?'
+    ]
+    assert "2: auth.mechanisms: at least one entry is required" in problems("[auth]\nmechanisms = []\n", file)
+
+
 def test_no_problem_shows_a_secret(file: Path) -> None:
     for text in (
         '[[passdb]]\nurl = "oracle://u:hunter2@h/m"\n',
