@@ -4,12 +4,17 @@ Promises: fetch() answers or raises AuthUnavailable within ``timeout`` seconds, 
 dead, hangs drivers beyond their own time limits, and even their clean-up hangs: so the work is a task of its own that is left behind when
 its time is over. After such a hang the next calls fail at once for a moment (``HOLD``) and then one tries again. A restarted server is
 found by ``pool_pre_ping``. AUTOCOMMIT is set on the engine: set at each checkout it doubles the time.
+An SQLite file is looked at before each use: open connections would go on with one that was deleted or replaced by a restore, and aiosqlite
+leaves a thread behind when it fails to open one.
 Must not know: users, passwords.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -30,6 +35,8 @@ log = structlog.get_logger(area="auth")
 HOLD: Final = 1.0
 """Seconds for which a database that hung is not asked again."""
 
+Stamp = tuple[int, int]
+"""Device and inode of a file."""
 Row = dict[str, str]
 """Column name in lower case -> text; a column that is NULL is absent, as in Dovecot."""
 
@@ -53,6 +60,8 @@ class Database:
         self._down = False
         self.answered = float("-inf")
         """When it answered last (monotonic)."""
+        self._file = _file_of(self.url)
+        self._stamp: Stamp | None = None
         self._left_behind: set[asyncio.Future[Any]] = set()
         self._untyped: set[str] = set()
 
@@ -75,6 +84,10 @@ class Database:
         """Every row of an SQLAlchemy Core select of MAS's own. Raises AuthUnavailable."""
         return [_row(names, row) for names, row in await self._bounded(self._rows(statement, 0))]
 
+    async def ping(self) -> None:
+        """Ask for as little as shows that it is there and readable. Raises AuthUnavailable."""
+        await self.select(text("SELECT 1 FROM sqlite_master LIMIT 1" if self._file is not None else "SELECT 1"))
+
     async def run(self, statements: Sequence[Any]) -> list[int]:
         """Execute SQLAlchemy Core statements of MAS's own, one after another; returns the row counts. Raises AuthUnavailable;
         IntegrityError goes through."""
@@ -96,9 +109,7 @@ class Database:
         if not done:
             self._leave(task)
             self._held_until = time.monotonic() + HOLD
-            engine, self._engine = self._engine, None
-            if engine is not None:
-                self._leave(asyncio.ensure_future(engine.dispose(close=False)), cancel=False)
+            self._leave_engine(close=False)
             raise self._unavailable(f"no answer within {self.timeout:g} s")
         try:
             result = task.result()
@@ -134,8 +145,19 @@ class Database:
             log.error("database unavailable", database=str(self), reason=reason)
         return AuthUnavailable(f"{self}: {reason}")
 
+    def _leave_engine(self, *, close: bool) -> None:
+        """The next use makes another one."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            self._leave(asyncio.ensure_future(engine.dispose(close=close)), cancel=False)
+
     def engine(self) -> AsyncEngine:
-        """The engine of now; another one after a hang."""
+        """The engine of now; another one after a hang, and for another SQLite file. Raises OSError when that file cannot be read."""
+        if self._file is not None:
+            stamp = _stamp(self._file, create=self._create)
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._leave_engine(close=True)
         if self._engine is None:
             self._engine = create_async_engine(
                 _openable(self.url, create=self._create),
@@ -199,9 +221,31 @@ def _row(names: Sequence[str], values: Sequence[object]) -> Row:
     return row
 
 
+def _file_of(url: URL) -> str | None:
+    """The file of an SQLite database; None for others, and for those in memory."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":", "file:")):
+        return None
+    return url.database
+
+
+def _stamp(file: str, *, create: bool) -> Stamp | None:
+    """Which file it is; None for one that is to be made. Raises OSError when it is none that can be read."""
+    try:
+        found = os.stat(file)
+    except FileNotFoundError:
+        if create and os.path.isdir(os.path.dirname(file) or "."):
+            return None
+        raise
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a file", file)
+    if not os.access(file, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), file)
+    return found.st_dev, found.st_ino
+
+
 def _openable(url: URL, *, create: bool) -> URL:
     """SQLite makes a file that is not there, and an empty database has no users: a mistyped path must be an error instead."""
-    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":", "file:")):
+    if _file_of(url) is None:
         return url
     return url.set(
         database=f"file:{url.database}", query={**url.query, "mode": "rwc" if create else "rw", "uri": "true"}

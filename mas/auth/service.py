@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-import sqlalchemy
 import structlog
 
 from mas import variables
@@ -264,7 +263,7 @@ class Accounts:
     async def unreachable(self, within: float) -> list[str]:
         """Databases that have not answered within the last ``within`` seconds and do not answer now; for a health check."""
         asked = [db for db in self._databases.values() if time.monotonic() - db.answered > within]
-        answers = await asyncio.gather(*(db.select(sqlalchemy.select(1)) for db in asked), return_exceptions=True)
+        answers = await asyncio.gather(*(db.ping() for db in asked), return_exceptions=True)
         return [str(db) for db, answer in zip(asked, answers, strict=True) if isinstance(answer, Exception)]
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -282,6 +283,30 @@ async def test_a_missing_sqlite_file_is_not_made(tmp_path: Path, accounts: Opene
     with pytest.raises(AuthUnavailable):
         await auth.verify("kim@example.net", SECRET, IMAP)
     assert os.listdir(tmp_path) == []
+
+
+async def test_an_sqlite_file_that_is_deleted_damaged_or_replaced_by_a_restore(
+    db: Sqlite, accounts: Opener, tmp_path: Path
+) -> None:
+    """Open connections know nothing of it."""
+    add(db)
+    auth = accounts(db.url, auth="cache_size = 0")
+    await auth.verify("kim@example.net", SECRET, IMAP)
+    assert await auth.unreachable(-1) == []
+    old, copy = tmp_path / "old", tmp_path / "copy"
+    shutil.copy(db.path, copy)
+    db.path.rename(old)
+    with pytest.raises(AuthUnavailable, match="No such file"):
+        await auth.verify("kim@example.net", SECRET, IMAP)
+    assert len(await auth.unreachable(-1)) == 1
+    db.path.write_bytes(b"no database at all")
+    assert len(await auth.unreachable(-1)) == 1
+    copy.rename(db.path)
+    db.execute("UPDATE users SET username = 'ann'")
+    await auth.verify("ann@example.net", SECRET, IMAP)
+    assert await auth.unreachable(-1) == []
+    with pytest.raises(AuthFailed):
+        await auth.verify("kim@example.net", SECRET, IMAP)
 
 
 def second(url: str) -> str:
