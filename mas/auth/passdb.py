@@ -65,7 +65,7 @@ class SqlPassdb:
         *,
         master: bool = False,
     ) -> None:
-        """key: where it stands in the configuration (``passdb[0]``). master: it holds users who may act as others, and only they. Raises
+        """key: where it stands in the configuration (``passdb[1]``). master: it holds users who may act as others, and only they. Raises
         ConfigError."""
         self.key = key
         self.master = master

@@ -111,10 +111,10 @@ class Accounts:
                 self.pool,
                 master=passdb.master,
             )
-            for index, passdb in enumerate(config.passdb)
+            for index, passdb in enumerate(config.passdb, 1)
         ]
         self.userdbs: list[Userdb] = []
-        for index, userdb in enumerate(config.userdb):
+        for index, userdb in enumerate(config.userdb, 1):
             if userdb.driver == "static":
                 self.userdbs.append(
                     StaticUserdb(userdb.home, userdb.uid, userdb.gid, allow_all_users=userdb.allow_all_users)

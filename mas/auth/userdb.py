@@ -88,7 +88,7 @@ class SqlUserdb:
     """``driver = "sql"``."""
 
     def __init__(self, key: str, database: Database, query: str, iterate_query: str, cache: Cache) -> None:
-        """key: where it stands in the configuration (``userdb[0]``). Raises ConfigError."""
+        """key: where it stands in the configuration (``userdb[1]``). Raises ConfigError."""
         self.key = key
         self.database = database
         self.iterate: Query | None = database.compile(iterate_query, f"{key}.iterate_query") if iterate_query else None

@@ -103,6 +103,60 @@ def test_postfix(settings: dict[str, str], text: str, where: str, level: Level, 
 
 
 @pytest.mark.parametrize(
+    ("main", "service", "found", "todo"),
+    [
+        ({}, "smtpd_sasl_path = private/auth", {}, ""),
+        (
+            {"smtpd_sasl_auth_enable": "no"},
+            "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_path = private/other",
+            {"Postfix submission/inet smtpd_sasl_path": Level.ERROR},
+            "postconf -P submission/inet/smtpd_sasl_path=private/auth",
+        ),
+        (
+            {"smtpd_sasl_auth_enable": "no", "smtpd_sasl_type": "cyrus"},
+            "smtpd_sasl_auth_enable = yes",
+            {"Postfix submission/inet smtpd_sasl_type": Level.ERROR},
+            "postconf -e smtpd_sasl_type=dovecot",
+        ),
+        # Where main.cf asks a wrong place, and the one service that has logins does not.
+        ({"smtpd_sasl_auth_enable": "no", "smtpd_sasl_path": "smtpd"},
+         "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_path = private/auth", {}, ""),
+        ({}, "smtpd_sasl_auth_enable = no\nsmtpd_sasl_path = smtpd", {}, ""),
+        ({"smtpd_sasl_auth_enable": "no", "smtpd_tls_auth_only": "no"},
+         "smtpd_sasl_auth_enable = yes\nsmtpd_tls_security_level = encrypt", {}, ""),
+        ({"smtpd_sasl_auth_enable": "no", "smtpd_tls_auth_only": "no"},
+         "smtpd_sasl_auth_enable = yes\nsmtpd_tls_wrappermode = yes", {}, ""),
+        (
+            {},
+            "smtpd_tls_auth_only = no",
+            {"Postfix submission/inet smtpd_tls_auth_only": Level.WARN},
+            "postconf -P submission/inet/smtpd_tls_auth_only=yes",
+        ),
+        (
+            {},
+            "message_size_limit = 0",
+            {"Postfix submission/inet message_size_limit": Level.WARN},
+            "postconf -P submission/inet/message_size_limit=104857600",
+        ),
+        (
+            {},
+            "smtpd_relay_restrictions = permit_sasl_authenticated, check_policy_service unix:private/quota-status",
+            {"Postfix submission/inet smtpd_relay_restrictions": Level.ERROR},
+            "take it out",
+        ),
+        ({}, "syslog_name = postfix/submission", {}, ""),
+    ],
+)  # fmt: skip
+def test_a_service_of_master_cf(
+    main: dict[str, str], service: str, found: dict[str, Level], todo: str, tmp_path: Path
+) -> None:
+    services = postfix.parse_services("".join(f"submission/inet/{line}\n" for line in service.splitlines()))
+    findings = list(postfix.check(GOOD_POSTFIX | main, configured(tmp_path), {"postfix"}, services))
+    assert bad(findings) == found
+    assert todo in texts(findings)
+
+
+@pytest.mark.parametrize(
     ("mode", "user", "group", "may"),
     [
         ("0600", "postfix", "root", True),
@@ -260,9 +314,9 @@ TABLE = "CREATE TABLE users (username TEXT, domain TEXT, password TEXT)"
 @pytest.mark.parametrize(
     ("statements", "where", "level", "what"),
     [
-        ([], "passdb[0]", Level.ERROR, "unable to open"),
-        (["CREATE TABLE accounts (name TEXT)"], "passdb[0]", Level.ERROR, "no such table"),
-        (["CREATE TABLE users (username TEXT, domain TEXT)"], "passdb[0]", Level.ERROR, "no such column"),
+        ([], "passdb[1]", Level.ERROR, "unable to open"),
+        (["CREATE TABLE accounts (name TEXT)"], "passdb[1]", Level.ERROR, "no such table"),
+        (["CREATE TABLE users (username TEXT, domain TEXT)"], "passdb[1]", Level.ERROR, "no such column"),
         ([TABLE], "passdb", Level.WARN, "no users"),
         ([TABLE, "INSERT INTO users VALUES ('kim', 'example.net', NULL)"], "passdb", Level.ERROR, "no password"),
         ([TABLE, "INSERT INTO users VALUES ('kim', 'example.net', '{PLAIN}x')"], "", Level.OK, "1 users"),

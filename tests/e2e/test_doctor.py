@@ -87,6 +87,20 @@ def test_a_host_that_works_and_one_that_does_not() -> None:
         assert found["Postfix message_size_limit"][::2] == ("warn", "postconf -e message_size_limit=104857600")
         assert found["Postfix smtpd_sasl_path"][0] == "error"
 
+        # master.cf's own values count for the service that has them.
+        set_up(postfix, "smtpd_sasl_auth_enable = no")
+        with (postfix.config / "master.cf").open("a") as master:
+            master.write(
+                "submission inet n - n - - smtpd\n -o smtpd_sasl_auth_enable=yes\n -o { smtpd_sasl_path = $nowhere }\n"
+            )
+        set_up(postfix, "nowhere = private/other")
+        code, found = doctor(host, postfix)
+        assert "Postfix smtpd_sasl_path" not in found
+        _, what, todo = found["Postfix submission/inet smtpd_sasl_path"]
+        assert what.startswith("Postfix asks for SMTP logins at ")
+        assert "private/other, where" in what
+        assert todo.startswith("postconf -P submission/inet/smtpd_sasl_path=")
+
         host.stop()
         before = tree(host.directory)
         (host.directory / "key.pem").chmod(0o644)
