@@ -146,6 +146,14 @@ class LimitExceeded(MasError):
         self.limit = limit
 
 
+class AnnotationTooBig(LimitExceeded):
+    """The value of an annotation has more octets than ``limit``."""
+
+
+class TooManyAnnotations(LimitExceeded):
+    """A mailbox has too many annotations, or all those of the user take too much room: ``key`` says which."""
+
+
 # The machine
 
 

@@ -237,6 +237,7 @@ PURE_IMAP = (
     "parse_fetch",
     "parse_search",
     "parse_list",
+    "parse_metadata",
     "numset",
     "mailbox_name",
     "capabilities",

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from mas.config.accounts import Auth, Passdb, Userdb
 from mas.config.filters import ImapSieve, Rspamd, Sieve
 from mas.config.listeners import Imap, Lmtp, ManageSieve, Metrics, Proxy, Tls
-from mas.config.mailstore import DEFAULT_MAILBOXES, Mail, MailboxRule, Quota
+from mas.config.mailstore import DEFAULT_MAILBOXES, Mail, MailboxRule, Metadata, Quota
 from mas.config.section import Section, written
 from mas.config.values import Count, Duration, FilePath, ListenAddress, one_of
 
@@ -54,6 +54,7 @@ class Config(Section):
     userdb: tuple[Userdb, ...] = ()
     mail: Mail = Mail()
     mailbox: tuple[MailboxRule, ...] = written(DEFAULT_MAILBOXES)
+    metadata: Metadata = Metadata()
     quota: Quota = Quota()
     sieve: Sieve = Sieve()
     imapsieve: tuple[ImapSieve, ...] = ()

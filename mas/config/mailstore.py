@@ -59,6 +59,17 @@ class Mail(Section):
         return value
 
 
+class Metadata(Section):
+    """Annotations of mailboxes and of the account: METADATA, and what Sieve reads of them. Limits hold for one user."""
+
+    enabled: bool = True
+    max_value: Size = written("64K", ge=1024)  # both minima: RFC 5464 section 4.1
+    max_entries: Count = written(100, ge=10)
+    max_total: Size = written("1M", ge=1024)
+    server_comment: str = ""
+    server_admin: str = written("", pattern=r"^$|^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$")
+
+
 class MailboxRule(Section):
     """A mailbox that every user has. ``auto``: no, create, or subscribe (which creates as well)."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from mas.storage import (
     disk,
     expire,
     flags,
+    metadata,
     reader,
     save,
     subscriptions,
@@ -66,6 +67,7 @@ class MaildirAccount(LiveAccount):
 
     def __init__(self, store: MaildirStore, user: User, engine: Engine, quota: AccountQuota) -> None:
         super().__init__(store, user, engine, quota)
+        self.annotations = metadata.AccountMetadata(self)
         self._expunged: list[tuple[int, list[str]]] = []
         """Files that large expunges have still to remove, by mailbox. Changed under the lock."""
 
@@ -174,6 +176,7 @@ class MaildirAccount(LiveAccount):
         def work() -> None:
             inbox = self.engine.require(INBOX)
             target = tree.create(self.engine, new)
+            metadata.copy(self.engine, inbox.directory, target.directory)
             with self.engine.mutex:
                 uids = [
                     u
@@ -185,6 +188,24 @@ class MaildirAccount(LiveAccount):
                 transfer.move(self.engine, inbox, target, uids, lambda *_: None)
 
         await self.write(work)
+
+    async def set_special_use(self, name: MailboxName, uses: Iterable[str]) -> None:
+        face, wanted = await self.known(name), frozenset(uses)
+        if face is not None:
+            chosen = {
+                MailboxName(other): frozenset(face.special_use.split()) - wanted for other, face in self.faces.items()
+            }
+            if self.store.special.special_use(self.faces, {**chosen, name: wanted}).get(name, frozenset()) != wanted:
+                raise MailboxForbidden(name, "has a special use by the server's configuration")
+        await self.write(lambda: tree.set_special_use(self.engine, name, wanted))
+
+    # Annotations
+
+    async def metadata(self, name: MailboxName) -> Mapping[str, bytes]:
+        return await self.annotations.of(name)
+
+    async def set_metadata(self, name: MailboxName, changes: Mapping[str, bytes | None]) -> None:
+        await self.annotations.change(name, changes)
 
     # Subscriptions
 

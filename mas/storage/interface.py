@@ -8,7 +8,7 @@ Order of every change: durable (fsync), committed to the index, published to the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol
 
@@ -198,6 +198,20 @@ class Account(Protocol):
 
     async def rename(self, old: MailboxName, new: MailboxName) -> None:
         """Inferiors too; INBOX is emptied into ``new`` [RFC9051 6.3.6]."""
+        ...
+
+    async def set_special_use(self, name: MailboxName, uses: Iterable[str]) -> None:
+        """The mailbox has these special uses and no others; who had them by the user's choice has them no more [RFC6154 4]. Raises
+        MailboxForbidden where the server's configuration says otherwise."""
+        ...
+
+    async def metadata(self, name: MailboxName) -> Mapping[str, bytes]:
+        """The annotations of a mailbox, of the account as a whole when ``name`` is empty: entry names in lower case to values
+        [RFC5464 3]. From memory when nobody has changed them. Raises MailboxNotFound, MailboxNotSelectable."""
+        ...
+
+    async def set_metadata(self, name: MailboxName, changes: Mapping[str, bytes | None]) -> None:
+        """Change annotations, all or none; None removes one. Raises AnnotationTooBig, TooManyAnnotations, and as ``metadata``."""
         ...
 
     async def subscribe(self, name: MailboxName) -> None: ...

@@ -34,6 +34,7 @@ from mas.storage import (
     tree,
 )
 from mas.storage.engine import Engine, Face, Published
+from mas.storage.index import EventKind
 from mas.storage.mailbox import OpenMailbox
 from mas.storage.model import (
     MailboxName,
@@ -173,8 +174,10 @@ class LiveAccount(abc.ABC):
             if (box := self.boxes.get(face.id)) is not None:
                 box.snapshot.uid_next = face.status.uid_next
                 box.snapshot.highest_modseq = face.status.highest_modseq
-        for box in touched.values():
-            box.wake()
+        # Annotations are changes of the tree, and may interest whoever idles.
+        everyone = any(event.kind is EventKind.TREE for event in published.events)
+        for box in list((self.boxes if everyone else touched).values()):
+            box.wake(everyone=everyone)
 
     def _match_names(self) -> None:
         """Mailboxes came, went or were renamed."""
@@ -231,15 +234,18 @@ class LiveAccount(abc.ABC):
             return False
         return face.new_checked or time.time_ns() - new_mtime <= sync.TICK
 
+    async def known(self, name: MailboxName) -> Face | None:
+        """The mailbox, whatever may have happened to its messages; None when there is no such mailbox."""
+        await self.catch_up()
+        if name not in self.faces:
+            await self._look_at_tree()
+        return self.faces.get(name)
+
     async def face(self, name: MailboxName) -> Face | None:
         """The mailbox as it is now, in step with disk and other processes; None when there is no such mailbox."""
-        await self.catch_up()
-        found = self.faces.get(name)
+        found = await self.known(name)
         if found is None:
-            await self._look_at_tree()
-            found = self.faces.get(name)
-            if found is None:
-                return None
+            return None
         if not self.settled(found) and self.writing:
             # Most likely a file of our own on its way into the index (inotify tells of it before the commit): a look afterwards is free.
             async with self._order:

@@ -188,11 +188,11 @@ class OpenMailbox:
             if cursor.wake is not None:
                 cursor.wake()
 
-    def wake(self) -> None:
-        """Tell the selections that have something to take."""
+    def wake(self, *, everyone: bool = False) -> None:
+        """Tell the selections that have something to take, or all."""
         end = self._first + len(self._entries)
         for cursor in list(self.cursors):
-            if cursor.wake is not None and cursor.position < end:
+            if cursor.wake is not None and (everyone or cursor.position < end):
                 cursor.wake()
 
     # Changes out

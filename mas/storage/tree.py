@@ -19,7 +19,7 @@ from collections.abc import Iterable
 import structlog
 
 from mas.errors import InvalidMailboxName, MailboxExists, MailboxForbidden, MailboxHasChildren, MailboxNotFound
-from mas.storage import disk, special, uidlist
+from mas.storage import disk, metadata, special, uidlist
 from mas.storage.engine import Engine
 from mas.storage.index import MailboxRow, Transaction
 from mas.storage.maildir_name import check_name, directory_of
@@ -116,6 +116,7 @@ def create(engine: Engine, name: MailboxName, special_use: str = "") -> MailboxR
         disk.discard(os.path.join(path, "maildirfolder"))
         disk.discard(engine.control(directory, uidlist.FILE_NAME))
         disk.discard(engine.control(directory, special.FILE_NAME))
+        disk.discard(engine.control(directory, metadata.FILE_NAME))
         if engine.location.control:
             with contextlib.suppress(OSError):
                 os.rmdir(engine.control(directory))
@@ -142,6 +143,26 @@ def _make(engine: Engine, name: MailboxName, directory: str, special_use: str) -
         disk.fsync_directory(path)
         disk.fsync_directory(engine.location.root)
     return row
+
+
+def set_special_use(engine: Engine, name: MailboxName, uses: frozenset[str]) -> None:
+    """Give a mailbox these uses and no others, and take them from those that the user gave them to before [RFC6154 4]."""
+    row = engine.require(name)
+    if not row.directory:
+        raise MailboxForbidden(name, "INBOX has no special use")
+    changed = []
+    for other in engine.rows.values():
+        now = frozenset(other.special_use.split())
+        then = uses if other is row else now - uses
+        if then != now:
+            changed.append((other, " ".join(sorted(then))))
+    # First taken, then given: after a crash in between nobody has it, and never two.
+    for other, text in sorted(changed, key=lambda pair: pair[0] is row):
+        metadata.write(engine.control(other.directory, special.FILE_NAME), special.encode_uses(text) if text else b"")
+    with engine.transaction(durable=True) as transaction:
+        for other, text in changed:
+            other.special_use = text
+            transaction.tree_changed(other)
 
 
 def delete(engine: Engine, name: MailboxName) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mas.errors import MasError
-from mas.storage import disk, transfer, uidlist
+from mas.storage import disk, metadata, transfer, uidlist
 from mas.storage import verify as verifying
 from mas.storage.account import MaildirAccount
 from mas.storage.mime.section import Section
@@ -51,6 +51,8 @@ async def prepare(store: MaildirStore, user: User) -> None:
     account = await store.open(user)
     await account.create(ARCHIVE)
     await account.create(MailboxName("Tree.Leaf"))
+    await account.set_metadata(MailboxName("Tree.Leaf"), {"/private/comment": b"leaf"})
+    await account.set_metadata(INBOX, {"/private/comment": b"old", "/private/x": b"old"})
     await save(store, account, range(1, 5), Flags(SEEN))
     await save(store, account, range(5, 7))
     selection = await account.select(INBOX)
@@ -110,6 +112,10 @@ async def op_create(store: MaildirStore, account: MaildirAccount) -> None:
 
 async def op_delete(store: MaildirStore, account: MaildirAccount) -> None:
     await account.delete(MailboxName("Tree.Leaf"))
+
+
+async def op_metadata(store: MaildirStore, account: MaildirAccount) -> None:
+    await account.set_metadata(INBOX, {"/private/comment": b"new", "/private/x": None})
 
 
 Operation = Callable[[MaildirStore, MaildirAccount], Awaitable[None]]
@@ -227,6 +233,7 @@ def test_killed_at_every_step(tmp_path: Path, name: str) -> None:
                 for uid in older[guid].keys() & newer[guid].keys():
                     assert older[guid][uid] == newer[guid][uid], f"step {stop_at}: uid {uid} names another message"
         check(name, state, acknowledged, stop_at)
+        check_annotations(directory, name, acknowledged)
         assert asyncio.run(look(directory)) == state, "a second look sees something else"
         if not stopped:
             assert stop_at > 1, "the operation has no durable step"
@@ -263,6 +270,18 @@ def check(name: str, state: State, acknowledged: bool, step: int) -> None:
         assert state["Fresh.One"] == {}
     if name == "delete" and acknowledged:
         assert "Tree.Leaf" not in state
+
+
+def check_annotations(directory: Path, name: str, acknowledged: bool) -> None:
+    """Each file is the old one or the new one, and goes where its mailbox goes."""
+    maildir = directory / "kim/Maildir"
+    old, new = ({"/private/comment": text, **more} for text, more in ((b"old", {"/private/x": b"old"}), (b"new", {})))
+    inbox = metadata.parse_annotations((maildir / metadata.FILE_NAME).read_bytes())
+    assert inbox == new if acknowledged and name == "metadata" else inbox in (old, new)
+    for leaf in maildir.glob(".*Leaf"):
+        assert metadata.parse_annotations((leaf / metadata.FILE_NAME).read_bytes()) == {"/private/comment": b"leaf"}
+    if name == "rename_inbox" and acknowledged:
+        assert metadata.parse_annotations((maildir / ".Old" / metadata.FILE_NAME).read_bytes()) == old
 
 
 @pytest.mark.e2e

@@ -22,7 +22,17 @@ from mas.storage.account import MaildirAccount
 from mas.storage.mime.section import Section
 from mas.storage.model import INBOX
 from mas.storage.store import MaildirStore
-from tests.crash.test_kill import OPERATIONS, STEPS, Operation, check, numbers, prepare, save, user_in
+from tests.crash.test_kill import (
+    OPERATIONS,
+    STEPS,
+    Operation,
+    check,
+    check_annotations,
+    numbers,
+    prepare,
+    save,
+    user_in,
+)
 from tests.storage.conftest import config
 from tests.support.power import Disk
 
@@ -196,6 +206,7 @@ def test_power_cut_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             }
             nothing_taken_back(kept, now, step)
         check(name, content(now), told is not None, stop_at)
+        check_annotations(after, name, told is not None)
         for guid, lines in listed(after).items():
             for uid in lines.keys() & names.get(guid, {}).keys():
                 assert lines[uid] == names[guid][uid], f"{step}: uid {uid} names another message"

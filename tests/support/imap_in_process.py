@@ -19,6 +19,7 @@ from mas.protocols.session import Peer, Wait, Woken
 from mas.services import Services
 from mas.storage.interface import Store
 from mas.storage.model import SYSTEM_FLAGS, Flags, MailboxName, SaveOptions, StoreOp
+from mas.storage.store import MaildirStore
 from mas.user import User
 from tests.support import memory_store
 from tests.support.builders import MULTIPART, message
@@ -256,6 +257,16 @@ class InProcessHost:
         for text in header.get("max_keywords", []):
             mail = self.config.mail.model_copy(update={"max_keywords": int(text)})
             self.config = self.config.model_copy(update={"mail": mail})
+        for text in header.get("metadata", []):
+            key, value = text.split()
+            metadata = self.config.metadata.model_copy(
+                update={key: value != "false" if key == "enabled" else int(value)}
+            )
+            self.config = self.config.model_copy(update={"metadata": metadata})
+            if isinstance(self.store, MemoryStore):
+                self.store.metadata = metadata
+            elif isinstance(self.store, MaildirStore):
+                self.store.config = self.config
         self.sessions.limit = int(header.get("sessions", ["0"])[0])
         self.tls = header.get("tls", ["yes"])[0] == "yes"
         async with await self.store.open(self.user) as account:

@@ -6,12 +6,14 @@ store keeps for speed is worked out here from the octets whenever it is asked.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from mas.config.mailstore import Metadata
 from mas.errors import (
+    AnnotationTooBig,
     InvalidMailboxName,
     KeywordLimit,
     MailboxExists,
@@ -21,6 +23,7 @@ from mas.errors import (
     MailboxNotSelectable,
     MessageTooBig,
     OverQuota,
+    TooManyAnnotations,
     UnknownEncoding,
 )
 from mas.storage.interface import Incoming
@@ -134,6 +137,7 @@ class MemoryMailbox:
     snapshot: Snapshot
     special_use: frozenset[str] = frozenset()
     messages: dict[int, MemoryMessage] = field(default_factory=dict)
+    annotations: dict[str, bytes] = field(default_factory=dict)
     vanished: list[tuple[int, int]] = field(default_factory=list)
     recent_from: int = 1
     gone: bool = False
@@ -368,6 +372,7 @@ class MemoryAccount:
         self.mailboxes: dict[MailboxName, MemoryMailbox] = {}
         self.subscribed: set[MailboxName] = set()
         self.levels: set[MailboxName] = set()
+        self.annotations: dict[str, bytes] = {}
         self._made = 0
         self._make(INBOX, frozenset())
 
@@ -410,6 +415,31 @@ class MemoryAccount:
             )
             for name in sorted(names, key=lambda name: (name != INBOX, name))
         ]
+
+    async def set_special_use(self, name: MailboxName, uses: Iterable[str]) -> None:
+        wanted = frozenset(uses)
+        box = self.mailbox(name)
+        for other in self.mailboxes.values():
+            other.special_use -= wanted
+        box.special_use = wanted
+
+    def _annotations(self, name: MailboxName) -> dict[str, bytes]:
+        return self.mailbox(name).annotations if name else self.annotations
+
+    async def metadata(self, name: MailboxName) -> Mapping[str, bytes]:
+        return dict(self._annotations(name))
+
+    async def set_metadata(self, name: MailboxName, changes: Mapping[str, bytes | None]) -> None:
+        self.store.check()
+        limits = self.store.metadata
+        kept = self._annotations(name)
+        after = {entry: value for entry, value in {**kept, **changes}.items() if value is not None}
+        if any(len(value) > limits.max_value for value in changes.values() if value is not None):
+            raise AnnotationTooBig("metadata.max_value", limits.max_value)
+        if len(after) > max(limits.max_entries, len(kept)):
+            raise TooManyAnnotations("metadata.max_entries", limits.max_entries)
+        kept.clear()
+        kept.update(after)
 
     async def subscriptions(self) -> Sequence[MailboxName]:
         return sorted(self.subscribed)
@@ -469,6 +499,7 @@ class MemoryAccount:
         if old == INBOX:
             target = self._make(new, frozenset())
             box = self.mailboxes[INBOX]
+            target.annotations.update(box.annotations)
             batch = [
                 (box.messages[uid], box.names(flags))
                 for uid, flags in zip(box.snapshot.uids, box.snapshot.flags, strict=True)
@@ -573,6 +604,7 @@ class MemoryStore:
         self.storage_limit = storage_limit
         self.messages_limit = messages_limit
         self.max_mail_size = max_mail_size
+        self.metadata = Metadata()
         self.accounts: dict[str, MemoryAccount] = {}
         self.fail: Exception | None = None
         self.vanished_files: set[int] = set()

@@ -33,12 +33,15 @@ class Offered:
 
     starttls: there is a certificate and TLS has not started. mechanisms: SASL, in order.
     append_limit: octets of a message, 0 = no limit. quota: there are quota roots.
+    metadata: annotations are kept. imapsieve: where clients put scripts for IMAP events (``sieve://…``), empty where they cannot.
     """
 
     starttls: bool = False
     mechanisms: tuple[str, ...] = ()
     append_limit: int = 0
     quota: bool = True
+    metadata: bool = False
+    imapsieve: str = ""
 
 
 # name, where it is defined, stages
@@ -75,7 +78,9 @@ TABLE: tuple[tuple[str, str, tuple[Stage, ...]], ...] = (
     ("QUOTA", "RFC9208", _AFTER),
     ("QUOTA=RES-STORAGE", "RFC9208", _AFTER),
     ("QUOTA=RES-MESSAGE", "RFC9208", _AFTER),
+    ("METADATA", "RFC5464", _AFTER),
     ("APPENDLIMIT", "RFC7889", _AFTER),
+    ("IMAPSIEVE=", "RFC6785", _AFTER),
 )
 
 
@@ -112,6 +117,10 @@ def _expanded(name: str, offered: Offered, stage: Stage) -> list[str]:
             return [name] if offered.starttls else []
         case "APPENDLIMIT":
             return [f"APPENDLIMIT={offered.append_limit}"] if offered.append_limit else []
+        case "METADATA":
+            return [name] if offered.metadata else []
+        case "IMAPSIEVE=":
+            return [f"IMAPSIEVE={offered.imapsieve}"] if offered.imapsieve else []
         case "QUOTA" | "QUOTA=RES-STORAGE" | "QUOTA=RES-MESSAGE":
             return [name] if offered.quota else []
         case _:

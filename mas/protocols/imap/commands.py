@@ -9,7 +9,7 @@ Must not know: how a command is written on the wire (``parse_command``), in whic
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mas.protocols.imap.numset import SequenceSet
@@ -257,6 +257,27 @@ class SetQuota(Command):
 
     root: str
     limits: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetMetadata(Command):
+    """[RFC5464 4.2] ``mailbox`` is empty for the server's annotations.
+
+    entries: in lower case, each once. depth: levels below each entry, None for all. max_size: octets, None for any.
+    """
+
+    mailbox: MailboxName
+    entries: tuple[str, ...]
+    depth: int | None = 0
+    max_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetMetadata(Command):
+    """[RFC5464 4.3] ``values`` by entry in lower case; None removes. ``mailbox`` is empty for the server's annotations."""
+
+    mailbox: MailboxName
+    values: Mapping[str, bytes | None] = field(repr=False)
 
 
 # Selected  [RFC9051 6.4]

@@ -291,7 +291,9 @@ class ImapConnection:
         limit = self._limits.max_literal if logged_in else self._limits.max_literal_before_login
         # The limit holds for the whole command: its literals are in memory together, and so are its lines
         if announced.size > limit or len(self._gathered) + announced.size > limit + self._limits.max_line:
-            bad = self._refuse(text, f"Literals are longer than {limit} octets (imap.{key})", no=True, code=b"TOOBIG")
+            # A value that is too large has a code of its own [RFC5464 4.3]
+            code = b"METADATA MAXSIZE %d" % limit if found[2].upper() == b"SETMETADATA" else b"TOOBIG"
+            bad = self._refuse(text, f"Literals are longer than {limit} octets (imap.{key})", no=True, code=code)
             return self._refuse_announced(announced, bad, limit)
         if announced.literal8 and not logged_in:
             return self._refuse_announced(announced, self._refuse(text, "Literal8 is not allowed here"))

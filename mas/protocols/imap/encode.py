@@ -202,6 +202,25 @@ def encode_esearch(data: EsearchData) -> bytes:
     return line + b"\r\n"
 
 
+_SHORT = 1000
+
+
+def encode_metadata(mailbox: bytes, values: Iterable[tuple[str, bytes | None]]) -> bytes:
+    """``"METADATA" SP mailbox SP "(" entry SP value *(SP entry SP value) ")"``, ``value = nstring / literal8``  [RFC5464 5]
+
+    ``mailbox`` as ``astring`` gave it; the server's is ``""``. What is long goes as a literal: readers have limits for lines.
+    """
+    words = []
+    for entry, value in values:
+        words += [astring(entry.encode("ascii")), literal(value) if value and len(value) > _SHORT else nstring(value)]
+    return b"* METADATA %s (%s)\r\n" % (mailbox, b" ".join(words))
+
+
+def encode_metadata_changed(mailbox: bytes, entries: Iterable[str]) -> bytes:
+    """``"METADATA" SP mailbox SP entry *(SP entry)``: entries that somebody else has changed  [RFC5464 4.4.2]"""
+    return b" ".join([b"* METADATA", mailbox, *[astring(entry.encode("ascii")) for entry in entries]]) + b"\r\n"
+
+
 def _quota_root(name: str) -> bytes:
     """``quota-root-name = astring``; RFC 9208's examples quote it, and so does Dovecot."""
     octets = name.encode()

@@ -27,6 +27,7 @@ from mas.protocols.imap.events import LiteralOffered, State
 from mas.protocols.imap.mailbox_name import parse_mailbox_name
 from mas.protocols.imap.parse_fetch import CACHED_LENGTH, parse_fetch, parse_store
 from mas.protocols.imap.parse_list import parse_list, parse_lsub, parse_xlist
+from mas.protocols.imap.parse_metadata import parse_getmetadata, parse_setmetadata
 from mas.protocols.imap.parse_search import parse_search
 from mas.storage.model import Flags, MailboxName
 
@@ -382,6 +383,8 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"GETQUOTA": CommandSpec(parse_getquota, _AUTH),
     b"GETQUOTAROOT": CommandSpec(_mailbox_command(commands.GetQuotaRoot), _AUTH),
     b"SETQUOTA": CommandSpec(parse_setquota, _AUTH),
+    b"GETMETADATA": CommandSpec(parse_getmetadata, _AUTH),
+    b"SETMETADATA": CommandSpec(parse_setmetadata, _AUTH),
     # command-select
     b"CHECK": CommandSpec(_bare(commands.Check), _SELECT),
     b"CLOSE": CommandSpec(_bare(commands.Close), _SELECT),

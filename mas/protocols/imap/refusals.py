@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mas import errors
 from mas.protocols.imap import responses
-from mas.protocols.imap.commands import Append, Command, Copy, Create, Move
+from mas.protocols.imap.commands import Append, Command, Copy, Create, Move, SetMetadata
 from mas.protocols.imap.responses import Code
 from mas.protocols.imap.state import Done, Refused
 
@@ -57,6 +57,8 @@ def _words(error: errors.MasError, command: Command | None) -> tuple[Code | None
             return responses.HASCHILDREN, f"Mailbox has children, delete them first: {error.name}"
         case errors.MailboxForbidden() if isinstance(command, Create) and command.special_use:
             return responses.USEATTR, f"Special use is not possible here: {error.detail or error.name}"
+        case errors.MailboxForbidden() if isinstance(command, SetMetadata):
+            return responses.USEATTR, f"Special use is not possible here: {error.detail or error.name}"
         case errors.InvalidMailboxName() | errors.MailboxForbidden():
             return responses.CANNOT, str(error)
         case errors.KeywordLimit():
@@ -71,6 +73,10 @@ def _words(error: errors.MasError, command: Command | None) -> tuple[Code | None
             return responses.CANNOT, f"The message is refused: {error}."
         case errors.UnknownEncoding():
             return responses.UNKNOWN_CTE, "The part's Content-Transfer-Encoding cannot be decoded."
+        case errors.AnnotationTooBig():
+            return responses.metadata_maxsize(error.limit), str(error)
+        case errors.TooManyAnnotations():
+            return responses.METADATA_TOOMANY, str(error)
         case errors.LimitExceeded():
             return responses.LIMIT, str(error)
         case errors.StorageUnavailable():

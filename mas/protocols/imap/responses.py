@@ -28,7 +28,7 @@ class Condition(enum.Enum):
     BYE = b"BYE"
 
 
-# Codes without an argument  [RFC9051 7.1] [RFC5530 3] [RFC7162 7] [RFC9208 4.3.1]
+# Codes without an argument  [RFC9051 7.1] [RFC5530 3] [RFC7162 7] [RFC9208 4.3.1] [RFC5464 5]
 
 ALERT = Code(b"ALERT")
 ALREADYEXISTS = Code(b"ALREADYEXISTS")
@@ -44,6 +44,7 @@ EXPUNGEISSUED = Code(b"EXPUNGEISSUED")
 HASCHILDREN = Code(b"HASCHILDREN")
 INUSE = Code(b"INUSE")
 LIMIT = Code(b"LIMIT")
+METADATA_TOOMANY = Code(b"METADATA TOOMANY")
 NOMODSEQ = Code(b"NOMODSEQ")
 NONEXISTENT = Code(b"NONEXISTENT")
 NOPERM = Code(b"NOPERM")
@@ -115,6 +116,16 @@ def copyuid(uid_validity: int, source: Sequence[int], target: Sequence[int]) -> 
 def mailboxid(object_id: str) -> Code:
     """``MAILBOXID "(" objectid ")"``  [RFC8474 4.1]"""
     return Code(b"MAILBOXID (" + object_id.encode("ascii") + b")")
+
+
+def metadata_longentries(size: int) -> Code:
+    """``METADATA LONGENTRIES number``: octets of the largest value that was left out  [RFC5464 4.2.1]"""
+    return Code(b"METADATA LONGENTRIES %d" % size)
+
+
+def metadata_maxsize(size: int) -> Code:
+    """``METADATA MAXSIZE number``: octets that a value may have  [RFC5464 4.3]"""
+    return Code(b"METADATA MAXSIZE %d" % size)
 
 
 # Untagged data

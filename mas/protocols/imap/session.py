@@ -20,6 +20,7 @@ from mas.protocols.imap.commands import Append, Authenticate, Command, Idle
 from mas.protocols.imap.connection import ImapConnection
 from mas.protocols.imap.events import BadCommand, Closed, Continuation, Event, ImapLimits
 from mas.protocols.imap.handlers import HANDLERS
+from mas.protocols.imap.handlers.metadata import tell_annotations
 from mas.protocols.imap.refusals import SERVERBUG, refusal
 from mas.protocols.imap.responses import highestmodseq
 from mas.protocols.imap.state import BrokenStream, Done, Session
@@ -130,6 +131,8 @@ async def _execute(session: Session, command: Command) -> None:
     """Run the handler of one command and answer it."""
     try:
         done = await HANDLERS[type(command)](session, command)
+        if session.annotations is not None:
+            await tell_annotations(session)
     except BrokenStream:
         raise
     except MasError as error:

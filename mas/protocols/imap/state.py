@@ -7,6 +7,7 @@ little more than these slots. Handlers live in ``handlers``; the loop that runs 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mas.config import Config
@@ -30,7 +31,7 @@ from mas.protocols.imap.view import NO_UPDATES, Messages, View
 from mas.protocols.session import Channel, Woken
 from mas.services import Services
 from mas.storage.interface import Account, Incoming, Selection
-from mas.storage.model import KEYWORD_SHIFT, MAX_KEYWORDS
+from mas.storage.model import KEYWORD_SHIFT, MAX_KEYWORDS, MailboxInfo, MailboxName
 from mas.user import User
 
 RECENT = 1 << (KEYWORD_SHIFT + MAX_KEYWORDS)
@@ -94,11 +95,23 @@ class FlagTexts(dict[int, bytes]):
         return text
 
 
+@dataclass(slots=True)
+class Annotations:
+    """What a client that asked to be told knows of annotations (ENABLE METADATA): as they were at the last look.
+
+    listing: what the store's list() answered then; another object means that something may have changed.
+    """
+
+    listing: Sequence[MailboxInfo]
+    values: dict[MailboxName, Mapping[str, bytes]]
+
+
 class Session:
     """One client's session. ``selection`` and ``view`` are there together or not at all."""
 
     __slots__ = (
         "account",
+        "annotations",
         "channel",
         "client",
         "condstore",
@@ -137,6 +150,7 @@ class Session:
         """The last plain LIST: the listing it was made of, what was asked, and the lines."""
         self.condstore = False
         self.qresync = False
+        self.annotations: Annotations | None = None
         self.rev2 = False
         self.utf8 = False
         self.ended = False
@@ -229,6 +243,7 @@ class Session:
             starttls=not tls,
             mechanisms=tuple(self.services.auth.mechanisms(tls, self.channel)),
             append_limit=self.config.quota.max_mail_size,
+            metadata=self.config.metadata.enabled,
         )
         return capabilities(stage, offered, self.config.imap.capability)
 

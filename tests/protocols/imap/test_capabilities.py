@@ -37,6 +37,14 @@ def test_conditions() -> None:
     assert "STARTTLS" not in names(Stage.PLAIN, Offered())
 
 
+def test_annotations_and_scripts() -> None:
+    assert {"METADATA", "IMAPSIEVE=sieve://x"} <= set(
+        names(Stage.LOGGED_IN, Offered(metadata=True, imapsieve="sieve://x"))
+    )
+    for offered, stage in ((Offered(), Stage.LOGGED_IN), (Offered(metadata=True, imapsieve="sieve://x"), Stage.TLS)):
+        assert not any(name.startswith(("METADATA", "IMAPSIEVE")) for name in names(stage, offered))
+
+
 def test_setting() -> None:
     assert "X" in names(Stage.TLS, setting="+X -idle")
     assert "IDLE" not in names(Stage.TLS, setting="+X -idle")

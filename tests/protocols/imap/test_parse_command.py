@@ -202,6 +202,8 @@ def test_every_command_has_a_case() -> None:
         b"XLIST",
         b"APPEND",
         b"IDLE",
+        b"GETMETADATA",
+        b"SETMETADATA",
     }
     seen = set()
     for line, _ in BEFORE + AFTER:

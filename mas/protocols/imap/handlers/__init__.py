@@ -23,6 +23,7 @@ from mas.protocols.imap.handlers.mailboxes import (
     handle_subscribe,
     handle_unsubscribe,
 )
+from mas.protocols.imap.handlers.metadata import handle_getmetadata, handle_setmetadata
 from mas.protocols.imap.handlers.quota import handle_getquota, handle_getquotaroot, handle_setquota
 from mas.protocols.imap.handlers.search import handle_search
 from mas.protocols.imap.handlers.select import handle_select
@@ -58,6 +59,8 @@ HANDLERS: Final[Mapping[type[commands.Command], Handler]] = {
     commands.GetQuota: handle_getquota,
     commands.GetQuotaRoot: handle_getquotaroot,
     commands.SetQuota: handle_setquota,
+    commands.GetMetadata: handle_getmetadata,
+    commands.SetMetadata: handle_setmetadata,
     commands.Close: handle_close,
     commands.Unselect: handle_unselect,
     commands.Expunge: handle_expunge,

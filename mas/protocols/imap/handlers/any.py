@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mas.protocols.imap.commands import Capability, Check, Enable, Id, Logout, Noop
 from mas.protocols.imap.encode import encode_capability, encode_enabled, encode_id
+from mas.protocols.imap.handlers.metadata import watch_annotations
 from mas.protocols.imap.state import Done, Session
 
 MAX_CLIENT = 60
@@ -49,6 +50,8 @@ async def handle_enable(session: Session, command: Enable) -> Done:
         elif name == "IMAP4REV2":
             name = "IMAP4rev2"
             session.enable_rev2()
+        elif name == "METADATA" and session.config.metadata.enabled:
+            await watch_annotations(session)
         else:
             continue
         if name not in enabled:

@@ -10,6 +10,7 @@ import time
 
 from mas.protocols.imap.commands import Idle
 from mas.protocols.imap.events import BadCommand, Closed, IdleDone
+from mas.protocols.imap.handlers.metadata import tell_annotations
 from mas.protocols.imap.state import Done, Session
 from mas.protocols.session import Woken
 
@@ -40,6 +41,8 @@ async def handle_idle(session: Session, command: Idle) -> Done | None:
                 if session.must_end():
                     return None
                 session.announce(expunge=True)
+                if session.annotations is not None:
+                    await tell_annotations(session)
             elif isinstance(event, BadCommand):
                 return session.bad_command(event)
             elif isinstance(event, IdleDone):
