@@ -314,7 +314,7 @@ TABLE = "CREATE TABLE users (username TEXT, domain TEXT, password TEXT)"
 @pytest.mark.parametrize(
     ("statements", "where", "level", "what"),
     [
-        ([], "passdb[1]", Level.ERROR, "unable to open"),
+        ([], "passdb[1]", Level.ERROR, "No such file"),
         (["CREATE TABLE accounts (name TEXT)"], "passdb[1]", Level.ERROR, "no such table"),
         (["CREATE TABLE users (username TEXT, domain TEXT)"], "passdb[1]", Level.ERROR, "no such column"),
         ([TABLE], "passdb", Level.WARN, "no users"),
