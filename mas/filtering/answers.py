@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mas.errors import MailboxError
 from mas.filtering import programs
 from mas.filtering.edits import NewMessage, applied
 from mas.filtering.rewrite import enclose, replace_part
@@ -30,7 +31,7 @@ from mas.sieve.questions import (
 )
 from mas.storage.interface import Account
 from mas.storage.mime.limits import MimeLimits
-from mas.storage.model import MailboxInfo
+from mas.storage.model import INBOX, MailboxInfo, MailboxName
 
 if TYPE_CHECKING:
     from mas.filtering.filter import Filter
@@ -99,9 +100,8 @@ class Answers:
             case ListKnown(names=names):
                 lists, user = self._filter.lists, self._account.user
                 return all([await asyncio.to_thread(lists.known, name, user) for name in names])
-            case MetadataValue():
-                # Annotations are not kept by this store.
-                return None
+            case MetadataValue(mailbox=mailbox, annotation=annotation):
+                return await self._annotation(mailbox, annotation.lower())
             case RunProgram():
                 return await self._run_program(question)
             case FilterMessage():
@@ -110,6 +110,17 @@ class Answers:
                 data = await self.whole(question.edits)
                 sender = self._filter.email(self._account.user)
                 return await asyncio.to_thread(rewritten, data, question, sender, self._filter.mime_limits)
+
+    async def _annotation(self, mailbox: str | None, entry: str) -> str | None:
+        """A store that fails now is no answer: the delivery is tried again [RFC5490 5]."""
+        if mailbox == "":
+            return None
+        name = INBOX if mailbox is not None and mailbox.upper() == INBOX else MailboxName(mailbox or "")
+        try:
+            value = (await self._account.metadata(name)).get(entry)
+        except MailboxError:
+            return None
+        return None if value is None else value.decode("utf-8", "replace")
 
     async def _run_program(self, question: RunProgram) -> tuple[bool, str]:
         data = (

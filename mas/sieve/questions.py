@@ -38,9 +38,9 @@ class SpecialUseExists:
 
 @dataclass(frozen=True, slots=True)
 class MetadataValue:
-    """Answer: str or None; an annotation of a mailbox, of the server when ``mailbox`` is empty [RFC5490 4, 5]."""
+    """Answer: str or None; an annotation of a mailbox, of the server when ``mailbox`` is None [RFC5490 3.3, 4.1]."""
 
-    mailbox: str
+    mailbox: str | None
     annotation: str
 
 

@@ -207,7 +207,8 @@ class Account(Protocol):
 
     async def metadata(self, name: MailboxName) -> Mapping[str, bytes]:
         """The annotations of a mailbox, of the account as a whole when ``name`` is empty: entry names in lower case to values
-        [RFC5464 3]. From memory when nobody has changed them. Raises MailboxNotFound, MailboxNotSelectable."""
+        [RFC5464 3]. With those that are told here and set elsewhere: ``/private/specialuse`` of a mailbox, ``/shared/comment`` and
+        ``/shared/admin`` of the account. From memory when nobody has changed them. Raises MailboxNotFound, MailboxNotSelectable."""
         ...
 
     async def set_metadata(self, name: MailboxName, changes: Mapping[str, bytes | None]) -> None:

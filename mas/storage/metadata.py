@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from mas.storage.account import MaildirAccount
     from mas.storage.engine import Engine
 
+SPECIAL_USE = "/private/specialuse"
+"""Of a mailbox: what LIST shows [RFC6154 4]. ``set_special_use`` sets it."""
+OPERATORS = ("/shared/comment", "/shared/admin")
+"""Of the account: the configuration's. Nobody sets them."""
 FILE_NAME = "mas-metadata"
 SERVER_FILE_NAME = "mas-metadata-server"
 _VERSION = b"V\t1\n"
@@ -81,7 +85,16 @@ class AccountMetadata:
         self._kept: OrderedDict[str, tuple[str, Annotations]] = OrderedDict()
 
     async def of(self, name: MailboxName) -> Annotations:
-        """Those of a mailbox; with an empty name the account's. From memory while the file is the same: one stat on the loop."""
+        """Those of a mailbox; with an empty name the account's. Some are worked out from what is elsewhere."""
+        stored = await self._stored(name)
+        if not name:
+            texts = zip(OPERATORS, (self._limits.server_comment, self._limits.server_admin), strict=True)
+            return {**stored, **{entry: text.encode() for entry, text in texts if text}}
+        uses = next((info.special_use for info in await self._account.list() if info.name == name), None)
+        return {**stored, SPECIAL_USE: " ".join(sorted(uses)).encode("ascii")} if uses else stored
+
+    async def _stored(self, name: MailboxName) -> Annotations:
+        """From memory while the file is the same: one stat on the loop."""
         path = self._path(await self._directory(name)) if name else self._server_path
         with disk.meaning():
             identity = uidlist.identity(path)

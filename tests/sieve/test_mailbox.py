@@ -35,7 +35,7 @@ def test_mistakes() -> None:
 
 
 def test_questions() -> None:
-    annotations = {("INBOX", "/private/comment"): "mine", ("", "/shared/admin"): "mailto:x"}
+    annotations = {("INBOX", "/private/comment"): "mine", (None, "/shared/admin"): "mailto:x"}
     answers = {
         MailboxExists: lambda question: set(question.names) <= {"a", "b"},
         MailboxIdExists: lambda question: set(question.ids) <= {"F1"},
@@ -54,6 +54,11 @@ def test_questions() -> None:
         ('metadata :contains "INBOX" "/private/none" ""', False),
         ('metadataexists "INBOX" ["/private/comment"]', True),
         ('metadataexists "INBOX" ["/private/comment", "/private/none"]', False),
+        ('metadata "" "/shared/admin" "mailto:x"', False),
+        ('metadata "INBOX" "/private/comment" ["yours", "mine"]', True),
+        ('metadata :comparator "i;octet" "INBOX" "/private/comment" "MINE"', False),
+        ('servermetadataexists ["/shared/admin"]', True),
+        ('servermetadata "/shared/none" ""', False),
         ('servermetadata :matches "/shared/admin" "mailto:*"', True),
         ('servermetadataexists "/shared/none"', False),
     ):

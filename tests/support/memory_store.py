@@ -427,7 +427,12 @@ class MemoryAccount:
         return self.mailbox(name).annotations if name else self.annotations
 
     async def metadata(self, name: MailboxName) -> Mapping[str, bytes]:
-        return dict(self._annotations(name))
+        if not name:
+            limits = self.store.metadata
+            texts = {"/shared/comment": limits.server_comment, "/shared/admin": limits.server_admin}
+            return {**self.annotations, **{entry: text.encode() for entry, text in texts.items() if text}}
+        uses = " ".join(sorted(self.mailbox(name).special_use)).encode()
+        return {**self._annotations(name), **({"/private/specialuse": uses} if uses else {})}
 
     async def set_metadata(self, name: MailboxName, changes: Mapping[str, bytes | None]) -> None:
         self.store.check()

@@ -80,12 +80,13 @@ OPTIONAL: tuple[Extension, ...] = (
     environment.DOVECOT_ENVIRONMENT,
     dovecot.DEBUG,
     dovecot.REPORT,
+    mailbox.MBOXMETADATA,
+    mailbox.SERVERMETADATA,
 )
 """Available when the administrator says so, as with Pigeonhole."""
 
-ASKING: tuple[Extension, ...] = (mailbox.MBOXMETADATA, mailbox.SERVERMETADATA, extlists.EXTLISTS)
-"""For callers that keep annotations or have external lists. This server keeps no annotations, so it never offers the first two, and offers
-the third when lists are configured."""
+ASKING: tuple[Extension, ...] = (extlists.EXTLISTS,)
+"""For callers that have external lists: offered when lists are configured."""
 
 
 def default_registry(*, add: Collection[Extension] = ()) -> Registry:

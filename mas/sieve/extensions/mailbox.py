@@ -23,18 +23,20 @@ def run_mailboxexists(run: Run, call: Call) -> Asking:
 
 
 def run_metadata(run: Run, call: Call) -> Asking:
-    """metadata, servermetadata [RFC5490 4.1, 5.1]"""
-    mailbox = run.argument(call, "mailbox") if "mailbox" in call.arguments else ""
-    value = yield MetadataValue(mailbox, run.argument(call, "annotation"))
+    """metadata, servermetadata [RFC5490 3.3, 4.1]"""
+    mailbox = run.argument(call, "mailbox") if "mailbox" in call.arguments else None
+    annotation = run.argument(call, "annotation")
+    value = yield MetadataValue(mailbox, annotation)
     if value is None:
+        run.note(f"annotation {annotation}: false, there is none")
         return False
     outcome = match(run, call, [value], "annotation")
     return outcome if outcome.__class__ is bool else (yield from outcome)
 
 
 def run_metadataexists(run: Run, call: Call) -> Asking:
-    """metadataexists, servermetadataexists [RFC5490 4.2, 5.2]"""
-    mailbox = run.argument(call, "mailbox") if "mailbox" in call.arguments else ""
+    """metadataexists, servermetadataexists [RFC5490 3.4, 4.2]"""
+    mailbox = run.argument(call, "mailbox") if "mailbox" in call.arguments else None
     for annotation in run.arguments(call, "annotations"):
         if (yield MetadataValue(mailbox, annotation)) is None:
             return False

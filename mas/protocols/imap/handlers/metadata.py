@@ -15,17 +15,16 @@ from mas.protocols.imap.commands import GetMetadata, SetMetadata
 from mas.protocols.imap.encode import encode_metadata, encode_metadata_changed
 from mas.protocols.imap.responses import CANNOT, USEATTR, metadata_longentries
 from mas.protocols.imap.state import Annotations, Done, Refused, Session
+from mas.storage.metadata import OPERATORS, SPECIAL_USE
 from mas.storage.model import MailboxInfo, MailboxName
 
 SERVER = MailboxName("")
-_SPECIAL_USE = "/private/specialuse"
-_READ_ONLY = ("/shared/comment", "/shared/admin")
 
 
 async def handle_getmetadata(session: Session, command: GetMetadata) -> Done:
     """GETMETADATA [RFC5464 4.2]."""
     _needs_metadata(session)
-    values = await _annotations(session, command.mailbox)
+    values = dict(sorted((await session.mail.metadata(command.mailbox)).items()))
     asked: dict[str, bytes | None] = {}
     for entry in command.entries:
         if command.depth == 0:
@@ -52,18 +51,18 @@ async def handle_setmetadata(session: Session, command: SetMetadata) -> Done:
     """SETMETADATA [RFC5464 4.3]: all of it or nothing."""
     _needs_metadata(session)
     mailbox, values = command.mailbox, command.values
-    if mailbox == SERVER and any(entry in _READ_ONLY for entry in values):
+    if mailbox == SERVER and any(entry in OPERATORS for entry in values):
         raise Refused("This annotation is the server's own.", CANNOT)
-    if mailbox != SERVER and _SPECIAL_USE in values:
+    if mailbox != SERVER and SPECIAL_USE in values:
         if len(values) > 1:
-            raise Refused(f"{_SPECIAL_USE} is set by itself.", CANNOT)
-        await session.mail.set_special_use(mailbox, _uses(values[_SPECIAL_USE]))
+            raise Refused(f"{SPECIAL_USE} is set by itself.", CANNOT)
+        await session.mail.set_special_use(mailbox, _uses(values[SPECIAL_USE]))
     else:
         await session.mail.set_metadata(mailbox, values)
     if session.annotations is not None:
         # What this session has done itself is no news to it, what it has done to others is [RFC6154 5.4].
         seen = session.annotations.values
-        now = await _annotations(session, mailbox)
+        now = await session.mail.metadata(mailbox)
         seen[mailbox] = {
             **{entry: value for entry, value in seen.get(mailbox, {}).items() if entry not in values},
             **{entry: now[entry] for entry in values if entry in now},
@@ -83,26 +82,6 @@ def _uses(value: bytes | None) -> list[str]:
     if any(word.lower() not in known for word in words):
         raise Refused("This special use is not known.", USEATTR)
     return [known[word.lower()] for word in words]
-
-
-async def _annotations(session: Session, mailbox: MailboxName) -> Mapping[str, bytes]:
-    """All annotations of a mailbox or of the server, in the order of their names."""
-    uses: frozenset[str] = frozenset()
-    if mailbox != SERVER:
-        uses = next((info.special_use for info in await session.mail.list() if info.name == mailbox), uses)
-    return await _with_computed(session, mailbox, uses)
-
-
-async def _with_computed(session: Session, mailbox: MailboxName, uses: frozenset[str]) -> Mapping[str, bytes]:
-    values = dict(await session.mail.metadata(mailbox))
-    if mailbox == SERVER:
-        settings = session.config.metadata
-        for entry, text in zip(_READ_ONLY, (settings.server_comment, settings.server_admin), strict=True):
-            if text:
-                values[entry] = text.encode()
-    if uses:
-        values[_SPECIAL_USE] = " ".join(sorted(uses)).encode("ascii")
-    return dict(sorted(values.items()))
 
 
 # What others change  [RFC5464 4.4]
@@ -137,11 +116,11 @@ async def tell_annotations(session: Session) -> None:
 
 
 async def _all(session: Session, listing: Sequence[MailboxInfo]) -> dict[MailboxName, Mapping[str, bytes]]:
-    found = {SERVER: await _annotations(session, SERVER)}
+    found = {SERVER: await session.mail.metadata(SERVER)}
     for info in listing:
         if info.selectable:
             try:
-                found[info.name] = await _with_computed(session, info.name, info.special_use)
+                found[info.name] = await session.mail.metadata(info.name)
             except MailboxError:
                 continue  # deleted meanwhile
     return found
