@@ -276,11 +276,12 @@ class Engine:
             database = self.database
             if not self._stale and self._generation == self.lock.generation:
                 return
-            self.rows = index.load_rows(database)
-            ((self._modseq, self._boot, self.uid_validity),) = database.execute(
-                "SELECT modseq, boot, uid_validity FROM account"
-            )
-            self._read_events(database)
+            with database:  # one look at the file, not one a statement
+                self.rows = index.load_rows(database)
+                ((self._modseq, self._boot, self.uid_validity),) = database.execute(
+                    "SELECT modseq, boot, uid_validity FROM account"
+                )
+                self._read_events(database)
             self._generation = self.lock.generation
             self._stale = False
             published = self._published
@@ -295,7 +296,9 @@ class Engine:
             self._published.events += events
             for mailbox_id in {event.mailbox_id for event in events}:
                 self._published.keywords[mailbox_id] = index.load_keywords(database, mailbox_id)
-                self._published.unparsed.add(mailbox_id)
+            for event in events:
+                if event.kind is index.EventKind.NEW and index.any_unparsed(database, event):
+                    self._published.unparsed.add(event.mailbox_id)
         self._seen_modseq = self._modseq
 
     def _same_file(self) -> bool:

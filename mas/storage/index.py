@@ -314,6 +314,14 @@ def read_changes(database: apsw.Connection, since: int, modseq: int) -> list[Eve
     return events
 
 
+def any_unparsed(database: apsw.Connection, event: Event) -> bool:
+    """Whether a message of the event has no content yet."""
+    if not event.uids:
+        return False
+    sql = "SELECT 1 FROM message WHERE mailbox_id = ? AND uid BETWEEN ? AND ? AND content_id IS NULL LIMIT 1"
+    return bool(fetch_all(database, sql, (event.mailbox_id, event.uids[0], event.uids[-1])))
+
+
 def _flags_in(
     database: apsw.Connection, mailbox_id: int, ranges: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:

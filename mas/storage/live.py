@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SETTLE_AFTER = 1.5
-"""Seconds until an unchecked ``cur/`` is scanned in the background."""
+"""Seconds until an unchecked directory is scanned in the background."""
 SEARCHED_HERE = 50_000
 """Messages whose flags are searched on the loop: some two milliseconds. More are searched in a thread."""
 FILL = 32
@@ -82,8 +83,10 @@ class LiveAccount(abc.ABC):
         self._generation = -1
         self._subscribed: tuple[str, list[MailboxName]] = ("-", [])
         self._catching_up = False
+        self._at_work = False
         self._watching = False
         self._timer: asyncio.TimerHandle | None = None
+        self._looking: set[int] = set()
         self._settling: set[int] = set()
         self._filling: set[int] = set()
 
@@ -116,6 +119,7 @@ class LiveAccount(abc.ABC):
         async with self._order:
             repaired = False
             while True:
+                self._at_work = True
                 try:
                     return await self.blocking.run(self._locked, work, on_snapshot, before)
                 except _Behind:
@@ -130,6 +134,9 @@ class LiveAccount(abc.ABC):
                     repaired = True
                 finally:
                     await self._apply(self.engine.take())
+                    self._at_work = False
+                    if self._watching:
+                        self._stirred()
 
     def _locked(self, work: Callable[[], T], on_snapshot: bool, before: Callable[[], None] | None) -> T:
         if before is not None:
@@ -225,14 +232,14 @@ class LiveAccount(abc.ABC):
 
     def settled(self, face: Face) -> bool:
         """Whether the directories are as the index knows them. On the loop: two stat calls."""
+        return self._unmoved(face) and (face.new_checked or time.time_ns() - face.new_mtime <= sync.TICK)
+
+    def _unmoved(self, face: Face) -> bool:
         new, cur = self.engine.path(face.directory, "new"), self.engine.path(face.directory, "cur")
         try:
-            new_mtime, cur_mtime = os.stat(new).st_mtime_ns, os.stat(cur).st_mtime_ns
+            return os.stat(new).st_mtime_ns == face.new_mtime and os.stat(cur).st_mtime_ns == face.cur_mtime
         except OSError:
             return False
-        if new_mtime != face.new_mtime or cur_mtime != face.cur_mtime:
-            return False
-        return face.new_checked or time.time_ns() - new_mtime <= sync.TICK
 
     async def known(self, name: MailboxName) -> Face | None:
         """The mailbox, whatever may have happened to its messages; None when there is no such mailbox."""
@@ -257,6 +264,28 @@ class LiveAccount(abc.ABC):
             self._settle_later(found.id)
         return found
 
+    async def refresh(self, box: OpenMailbox) -> None:
+        """Bring an open mailbox in step with disk and other processes."""
+        face = self.faces.get(box.name)
+        if not self.current or face is None or not self.settled(face):
+            await self.face(box.name)
+
+    def look_later(self, box: OpenMailbox) -> None:
+        """The directories have changed: as ``refresh``, with nobody waiting."""
+        face = self.faces.get(box.name)
+        if self.current and face is not None and self._unmoved(face):
+            if not (face.new_checked and face.cur_checked):
+                # What hides behind our own delivery, in the same tick of the clock, is looked for once it has become quiet.
+                self._settle_later(box.id)
+        elif box.id not in self._looking:
+            self._looking.add(box.id)
+
+            async def look() -> None:
+                self._looking.discard(box.id)
+                await self.refresh(box)
+
+            self.blocking.background(look())
+
     async def synchronise(self, face: Face, *, everything: bool = False) -> None:
         """Scan the mailbox's directories as far as their times ask for it."""
 
@@ -272,20 +301,23 @@ class LiveAccount(abc.ABC):
         await self.write(work)
 
     def _settle_later(self, mailbox_id: int) -> None:
-        """An unchecked ``cur/`` of an open mailbox is scanned once it has been quiet for a while."""
+        """Unchecked directories of an open mailbox are scanned once they have been quiet for a while."""
         if mailbox_id in self._settling or mailbox_id not in self.boxes:
             return
         self._settling.add(mailbox_id)
 
         async def settle() -> None:
             self._settling.discard(mailbox_id)
-            face = next((face for face in self.faces.values() if face.id == mailbox_id), None)
-            if face is None or face.cur_checked or mailbox_id not in self.boxes or self.store.closing:
+            if mailbox_id not in self.boxes or self.store.closing:
                 return
-            if time.time_ns() - face.cur_mtime < SETTLE_AFTER * 500_000_000:
+            await self.catch_up()
+            face = next((face for face in self.faces.values() if face.id == mailbox_id), None)
+            if face is None or (face.new_checked and face.cur_checked):
+                return
+            if time.time_ns() - max(face.new_mtime, face.cur_mtime) < SETTLE_AFTER * 500_000_000:
                 self._settle_later(mailbox_id)
                 return
-            await self.synchronise(face, everything=True)
+            await self.synchronise(face, everything=not face.cur_checked)
 
         self.blocking.later(SETTLE_AFTER, settle)
 
@@ -322,20 +354,33 @@ class LiveAccount(abc.ABC):
             self._timer.cancel()
             self._timer = None
 
+    def watch_directories(self, box: OpenMailbox, change: int) -> None:
+        """One selection more (1) or less (-1) waits for what other programs do to the mailbox."""
+        box.waiting += change
+        face = self.faces.get(box.name)
+        if box.waiting and not box.unwatch and face is not None:
+            notify, look = self.store.notify, functools.partial(self.look_later, box)
+            for part in ("new", "cur"):
+                path = self.engine.path(face.directory, part)
+                if notify.watch(path, look, directory=True):
+                    box.unwatch.append(functools.partial(notify.unwatch, path, look))
+            look()
+        elif not box.waiting:
+            for unwatch in box.unwatch:
+                unwatch()
+            box.unwatch.clear()
+
     def _tick(self) -> None:
         self._stirred()
-        for selections in self.selections.values():
-            for selection in selections[:1]:
-                selection.stirred()
+        for box in list(self.boxes.values()):
+            if box.waiting:
+                self.look_later(box)
         self._timer = asyncio.get_running_loop().call_later(1.0, self._tick)
 
     def _stirred(self) -> None:
-        """The generation has advanced: ours (applied soon anyway), or another process's."""
-        if self.current or self._catching_up or self._order.locked():
-            if self._order.locked() and not self._catching_up and not self.current:
-                self._start_catching_up()
-            return
-        self._start_catching_up()
+        """The generation has advanced: by our own writer, who looks when it is done, or by another process."""
+        if not (self.current or self._catching_up or self._at_work):
+            self._start_catching_up()
 
     def _start_catching_up(self) -> None:
         self._catching_up = True

@@ -68,6 +68,9 @@ class OpenMailbox:
         self._entries: list[Event] = []
         self._first = 0
         self.cursors: set[Cursor] = set()
+        self.waiting = 0
+        """Selections that want to be woken; the directories are watched for them."""
+        self.unwatch: list[Callable[[], None]] = []
 
     # Changes in
 

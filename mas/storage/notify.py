@@ -1,7 +1,8 @@
 """inotify for the event loop: one instance a process, one callback a path.
 
-Watches say "look again", never what happened: whoever is called compares with what it knows. A watch of a directory fires once and is then
-set anew by ``again``, so that a burst of 20,000 renames costs one wake-up. Linux only; elsewhere, and when the kernel's limit is reached,
+Watches say "look again", never what happened: whoever is called compares with what it knows. A watch of a directory fires once, and is set
+anew when its callbacks are called, ``QUIET`` later: a burst of 20,000 renames costs a few looks, and a file that any process of ours has
+put there is in the index by then, so that the look finds nothing to do. Linux only; elsewhere, and when the kernel's limit is reached,
 ``watch`` answers False and the caller falls back to looking now and then.
 """
 
@@ -20,6 +21,8 @@ _IN_MODIFY, _IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x40, 0x
 _IN_IGNORED, _IN_ONESHOT = 0x8000, 0x80000000
 _DIRECTORY = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_ONESHOT
 _EVENT = struct.Struct("iIII")
+QUIET = 0.03
+"""Seconds between the first change of a directory and the look at it."""
 _log = structlog.get_logger(area="storage")
 
 
@@ -30,6 +33,7 @@ class Notify:
         self._fd = -1
         self._paths: dict[int, str] = {}
         self._watches: dict[str, tuple[int, bool, list[Callable[[], None]]]] = {}
+        self._later: dict[str, asyncio.TimerHandle] = {}
         self._warned = False
         self._libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,6 +86,8 @@ class Notify:
         known[2].remove(callback)
         if not known[2]:
             del self._watches[path]
+            if path in self._later:
+                self._later.pop(path).cancel()
             if self._paths.pop(known[0], None) is not None:
                 self._libc.inotify_rm_watch(self._fd, known[0])
 
@@ -100,24 +106,36 @@ class Notify:
                 continue
             if mask & _IN_IGNORED:
                 del self._paths[number]
-                self._renew(path)
-            fired[path] = None
+            if path in self._watches:
+                fired[path] = None
         for path in fired:
-            for callback in list(self._watches[path][2]) if path in self._watches else ():
-                callback()
+            known = self._watches.get(path)
+            if known is None:
+                continue
+            if not known[1]:
+                self._call(path)
+            elif path not in self._later:
+                self._later[path] = asyncio.get_running_loop().call_later(QUIET, self._renew, path)
 
     def _renew(self, path: str) -> None:
-        """The one shot was fired (or the path removed): watch again. The callback comes after this, so its look misses nothing."""
-        known = self._watches.get(path)
-        if known is None or not known[1]:
-            return
+        """The one shot was fired (or the path removed): watch again. The callbacks come after this, so their look misses nothing."""
+        del self._later[path]
+        _, _, callbacks = self._watches[path]
         number = self._add(path, True)
         if number < 0:
             del self._watches[path]
         else:
-            self._watches[path] = (number, True, known[2])
+            self._watches[path] = (number, True, callbacks)
+            self._call(path)
+
+    def _call(self, path: str) -> None:
+        for callback in list(self._watches[path][2]) if path in self._watches else ():
+            callback()
 
     def close(self) -> None:
+        for timer in self._later.values():
+            timer.cancel()
+        self._later.clear()
         if self._fd >= 0:
             asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)

@@ -61,8 +61,6 @@ class MaildirSelection:
         self._box = box
         self._cursor = box.join()
         self._closed = False
-        self._looking = False
-        self._watched: list[str] = []
 
     @property
     def name(self) -> MailboxName:
@@ -87,46 +85,14 @@ class MaildirSelection:
         return self._box.has_changes(self._cursor)
 
     async def refresh(self) -> None:
-        account = self._account
-        face = account.faces.get(self._box.name)
-        if account.current and face is not None and account.settled(face):
-            return
-        await account.face(self._box.name)
+        await self._account.refresh(self._box)
 
     def on_change(self, wake: Callable[[], None] | None) -> None:
-        self._cursor.wake = wake
-        if wake is None:
-            self._unwatch()
-            return
-        if not self._watched:
-            face = self._account.faces.get(self._box.name)
-            if face is not None:
-                for part in ("new", "cur"):
-                    path = self._engine.path(face.directory, part)
-                    if self._account.store.notify.watch(path, self.stirred, directory=True):
-                        self._watched.append(path)
-            self.stirred()
-        if self.gone or self.has_changes():
+        before, self._cursor.wake = self._cursor.wake, wake
+        if (before is None) != (wake is None):
+            self._account.watch_directories(self._box, 1 if wake is not None else -1)
+        if wake is not None and (self.gone or self.has_changes()):
             wake()
-
-    def _unwatch(self) -> None:
-        for path in self._watched:
-            self._account.store.notify.unwatch(path, self.stirred)
-        self._watched.clear()
-
-    def stirred(self) -> None:
-        """The directories may have changed: look, once at a time."""
-        if self._looking or self._closed or self._cursor.wake is None:
-            return
-        self._looking = True
-
-        async def look() -> None:
-            try:
-                await self.refresh()
-            finally:
-                self._looking = False
-
-        self._account.blocking.background(look())
 
     # Reading
 
@@ -356,8 +322,7 @@ class MaildirSelection:
         if self._closed:
             return
         self._closed = True
-        self._cursor.wake = None
-        self._unwatch()
+        self.on_change(None)
         self._box.leave(self._cursor)
         await self._account.leave(self, self._box)
 
