@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,22 +20,10 @@ import pytest
 
 from mas.demo import DemoError, _whose
 from mas.demo_mail import messages
+from tests.support.ports import free_base
 from tests.support.servers import need
 
 START_TIMEOUT = 90.0
-
-
-def free_base() -> int:
-    """A port base of which the three ports are free."""
-    for base in range(20000, 50000, 7):
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in (143, 993, 3190):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", base + port))
-            except OSError:
-                continue
-            return base
-    raise AssertionError("no free ports")
 
 
 @pytest.fixture
@@ -79,7 +66,7 @@ def demo(directory: Path, base: int) -> Iterator[tuple[str, str]]:
 @pytest.mark.e2e
 def test_the_lines_that_it_prints_work(directory: Path) -> None:
     need("curl")
-    base = free_base()
+    base = free_base([143, 993, 3190], range(20000, 32000, 7))
     with demo(directory, base) as (password, printed):
         lines = re.findall(r"^ +(curl .*)$", printed, re.MULTILINE)
         assert len(lines) == 3

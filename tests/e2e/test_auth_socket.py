@@ -17,7 +17,8 @@ import pytest
 
 from tests.e2e.test_postfix import MASTER, Postfix
 from tests.support import mariadb
-from tests.support.host import Host, free_ports, running_host
+from tests.support.host import Host, running_host
+from tests.support.ports import free_ports
 from tests.support.servers import need
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]

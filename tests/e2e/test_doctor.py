@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_postfix import Postfix
-from tests.support.host import ROOT, Host, free_ports, running_host
+from tests.support.host import ROOT, Host, running_host
+from tests.support.ports import free_ports
 from tests.support.servers import need
 
 pytestmark = [

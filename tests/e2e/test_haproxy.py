@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.host import ROOT, Host, free_ports, running_host
+from tests.support.host import ROOT, Host, running_host
+from tests.support.ports import free_ports
 from tests.support.servers import need
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]

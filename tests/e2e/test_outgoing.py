@@ -14,7 +14,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from sievelib.managesieve import Client
 
-from tests.support.host import Host, free_ports, running_host
+from tests.support.host import Host, running_host
+from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 

@@ -22,7 +22,8 @@ from cryptography import x509
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.builders import message
-from tests.support.host import ROOT, Host, free_ports, running_host
+from tests.support.host import ROOT, Host, running_host
+from tests.support.ports import free_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 KIM = "kim@example.net"

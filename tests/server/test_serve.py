@@ -16,8 +16,9 @@ from typing import cast
 
 import pytest
 
-from tests.server.test_supervisor import DEADLINE, ROOT, Client, Server, authority, free_ports, wait_for
+from tests.server.test_supervisor import DEADLINE, ROOT, Client, Server, authority, wait_for
 from tests.server.test_supervisor import server as echo_server
+from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 __all__ = ["authority", "echo_server"]

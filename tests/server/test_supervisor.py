@@ -21,6 +21,7 @@ import pytest
 
 from mas import sessions
 from tests.support.certificates import Authority
+from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 
@@ -209,14 +210,6 @@ gid = "{NOBODY.pw_gid}"
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from pathlib import Path
 import trustme
 
 from tests.support.dovecot_guide import Guide
-from tests.support.host import NAME, free_ports, workers_account
+from tests.support.host import NAME, workers_account
 from tests.support.mariadb import MariaDb
+from tests.support.ports import free_ports
 from tests.support.servers import need
 
 DEADLINE = 30.0

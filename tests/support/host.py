@@ -33,6 +33,8 @@ from pathlib import Path
 
 import trustme
 
+from tests.support.ports import free_ports
+
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 20.0
 ROOT = Path(__file__).parent.parent.parent
@@ -41,15 +43,6 @@ NAME = "mail.example.net"
 
 class HostError(AssertionError):
     """The server did not start, or did not stop."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
 
 
 def workers_account() -> tuple[str, str]:

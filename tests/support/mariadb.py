@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from types import TracebackType
 
 import pymysql
 
+from tests.support.ports import free_ports
+
 DEADLINE = 60.0
 
 
@@ -23,20 +24,12 @@ def available() -> bool:
     return bool(shutil.which("mariadbd") and shutil.which("mariadb-install-db"))
 
 
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class MariaDb:
     """One server, empty at first, with the database ``mail`` and the user ``mail`` with the password ``secret``."""
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="mas-mariadb-"))
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.process: subprocess.Popen[bytes] | None = None
         self.url = f"mysql+aiomysql://mail:secret@127.0.0.1:{self.port}/mail"
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.support.mariadb import DEADLINE, free_port
+from tests.support.mariadb import DEADLINE
+from tests.support.ports import free_ports
 
 
 def programs() -> Path | None:
@@ -30,7 +31,7 @@ class Postgres:
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="mas-postgres-"))
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql+asyncpg://mail:secret@127.0.0.1:{self.port}/postgres"
         # The server refuses to run as root.

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support.ports import free_ports
 from tests.support.servers import need
 
 DEADLINE = 60.0
@@ -66,9 +66,7 @@ class Rspamd:
         self._programs = need("rspamd"), need("redis-server"), need("redis-cli")
         self.directory = Path(tempfile.mkdtemp(prefix="mas-rspamd-"))
         self.directory.chmod(0o755)  # the server's workers reach its socket
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        (self.port,) = free_ports(1)
         self.controller = f"http://127.0.0.1:{self.port}"
         self.socket = f"unix:{self.directory}/controller"
         self._process: subprocess.Popen[bytes] | None = None
