@@ -150,6 +150,8 @@ class Config(Section):
             if root.name in roots:
                 found.append((("quota", "root", index, "name"), f'a quota root "{root.name}" is there already'))
             roots.add(root.name)
+        if self.sieve.imapsieve_url and not self.metadata.enabled:
+            found.append((("sieve", "imapsieve_url"), "needs metadata.enabled: annotations name the scripts"))
         sockets: set[Path] = set()
         for section in ("lmtp", "auth"):
             for index, unix in enumerate(getattr(self, section).socket):

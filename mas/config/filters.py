@@ -62,6 +62,7 @@ class Sieve(Section):
     editheader_forbid_delete: tuple[FieldName, ...] = ()
     notify_mailto_envelope_from: str = ""
     report_from: str = "postmaster"
+    imapsieve_url: str = written("", pattern=r"^$|^sieve://[!-~]+$")
     imapsieve_expunge_discarded: bool = False
     spamtest_status_header: str = ""
     spamtest_status_type: Annotated[str, one_of("score", "strlen", "text")] = "score"

@@ -162,7 +162,7 @@ TABLE: Mapping[str, Handler] = {
     **{f"sieve_{kind}_exec_timeout": _put("program_timeout", duration) for kind in ("pipe", "filter", "execute")},
     **{f"sieve_{kind}_input_eol": same("crlf", "", why="programs get CRLF in MAS") for kind in ("pipe", "filter", "execute")},
     **_VERDICTS,
-    "imapsieve_url": leave("MAS has no IMAPSIEVE=: only the administrator's scripts run"),
+    "imapsieve_url": _put("imapsieve_url", literal),
     "imapsieve_expunge_discarded": _put("imapsieve_expunge_discarded", boolean),
 }  # fmt: skip
 

@@ -328,7 +328,7 @@ class Filter:
             session=envelope.session,
         )
         if script.personal:
-            await self._tell_user(user, script.name, script.problems)
+            await self.tell_user(user, script.name, script.problems)
 
     async def _tell_failed(self, user: User, result: Result, envelope: Envelope) -> None:
         if result.bug is not None:
@@ -340,9 +340,10 @@ class Filter:
             problem=str(result.error),
             session=envelope.session,
         )
-        await self._tell_user(user, result.error_script, [str(result.error)])
+        await self.tell_user(user, result.error_script, [str(result.error)])
 
-    async def _tell_user(self, user: User, script: str, problems: Sequence[str]) -> None:
+    async def tell_user(self, user: User, script: str, problems: Sequence[str]) -> None:
+        """A line in the user's own log of his scripts."""
         if self.settings.user_log:
             path = self.scripts.path(self.settings.user_log, user)
             await asyncio.to_thread(user_log.write, path, script, problems)

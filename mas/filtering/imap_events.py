@@ -5,8 +5,12 @@ it there (with the flags that the script has set), and what cancels the keep set
 3]. What scripts do to mail is no event. Order: copies, programs, mail that goes out, what is to be remembered, then the flags of the
 message itself. An action that fails keeps the message.
 
-A script that fails leaves the message alone; the operator gets a log line. There are no scripts of users here: they are named by
-annotations [RFC6785 2.3.1], which this server does not keep; so the capability IMAPSIEVE is not announced.
+The user's own script runs after those ``before`` and before those ``after``, where ``sieve.imapsieve_url`` announces such scripts: it is
+the one that the annotation ``/shared/imapsieve/script`` of the mailbox names, or that of the account when the mailbox has none at all
+[RFC6785 2.3.1]. Which script that is counts when it runs.
+
+A script that fails leaves the message alone, and none runs after it; one that does not compile is passed over. The operator gets a log
+line, and the user a line in ``sieve.user_log`` if the script is his.
 """
 
 from __future__ import annotations
@@ -16,12 +20,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from mas import logs
-from mas.errors import MailboxNotFound, MasError, StorageUnavailable
+from mas.errors import MailboxError, MailboxNotFound, MasError, StorageUnavailable
 from mas.events.model import Cause, MailEvent
 from mas.filtering.answers import Answers
 from mas.filtering.consequences import Consequences
 from mas.filtering.filter import Filter, flags_of, original_of, zone_minutes
 from mas.filtering.imap_rules import Rules
+from mas.filtering.scripts import Broken
 from mas.filtering.steps import Steps
 from mas.filtering.view import HeaderView
 from mas.sieve.actions import FileInto, Keep, Redirect
@@ -42,6 +47,7 @@ from mas.storage.model import (
 from mas.user import User
 
 _log = logs.get_logger("sieve")
+SCRIPT = "/shared/imapsieve/script"
 _HEADER = Section(text=SectionText.HEADER)
 
 
@@ -51,33 +57,68 @@ class ImapEvents:
     def __init__(self, owner: Filter, rules: Rules) -> None:
         self._filter = owner
         self._rules = rules
-        self.flags_wanted = rules.flags_wanted
+        self._users = bool(owner.settings.imapsieve_url)
+        self.flags_wanted = rules.flags_wanted or self._users
 
     async def wants(self, account: Account, event: MailEvent) -> bool:
         """As Listener.wants."""
-        return bool(self._rules.wanted(event, account.separator))
+        return bool(self._rules.wanted(event, account.separator)) or bool(await self._named(account, event.name))
+
+    async def _named(self, account: Account, mailbox: MailboxName) -> str:
+        """The name of the user's script for a mailbox; empty for none."""
+        if not self._users:
+            return ""
+        try:
+            value = (await account.metadata(mailbox)).get(SCRIPT)
+            if value is None:
+                value = (await account.metadata(MailboxName(""))).get(SCRIPT, b"")
+            return value.decode()
+        except (MailboxError, UnicodeDecodeError):
+            return ""
 
     async def handle(self, user: User, event: MailEvent) -> None:
         """As Listener.handle. Raises StorageUnavailable."""
         async with await self._filter.store.open(user) as account:
             wanted = self._rules.wanted(event, account.separator)
-            for name, uids, paths in (
-                (event.name, event.uids, wanted.scripts),
-                (MailboxName(event.source), event.source_uids, wanted.source_after),
-            ):
-                programs = await self._programs(user, paths) if paths else []
-                if programs:
-                    await self._over(account, event, name, uids, programs)
+            own = await self._own(account, event.name)
+            programs = [
+                *await self._programs(user, wanted.before),
+                *([own] if own else []),
+                *await self._programs(user, wanted.after),
+            ]
+            if programs:
+                await self._over(account, event, event.name, event.uids, programs, own)
+            programs = await self._programs(user, wanted.source_after)
+            if programs:
+                await self._over(account, event, MailboxName(event.source), event.source_uids, programs)
+
+    async def _own(self, account: Account, mailbox: MailboxName) -> Program | None:
+        """The user's script; None when the name is of no script of his."""
+        name, owner = await self._named(account, mailbox), self._filter
+        found = await asyncio.to_thread(owner.scripts.owned, name, account.user) if name else None
+        if isinstance(found, Broken):
+            _log.error("script does not compile", user=account.user.name, script=name, problem=found.problems[0])
+            await owner.tell_user(account.user, name, found.problems)
+        return found if isinstance(found, Program) else None
 
     async def _programs(self, user: User, paths: Sequence[str]) -> list[Program]:
+        if not paths:
+            return []
         programs, broken = await asyncio.to_thread(self._filter.scripts.named, paths, user)
         for script in broken:
             _log.error("script cannot be used", user=user.name, script=script.name, problem=script.problems[0])
         return programs
 
     async def _over(
-        self, account: Account, event: MailEvent, name: MailboxName, uids: Sequence[int], programs: Sequence[Program]
+        self,
+        account: Account,
+        event: MailEvent,
+        name: MailboxName,
+        uids: Sequence[int],
+        programs: Sequence[Program],
+        own: Program | None = None,
     ) -> None:
+        """Run scripts over messages of a mailbox; ``own`` is the one of them that is the user's."""
         try:
             # Read-only, so that the messages stay recent for the client's own sessions.
             selection = await account.select(name, read_only=True)
@@ -92,12 +133,18 @@ class ImapEvents:
                     if event.cause is Cause.FLAG:
                         # As they were after the change [RFC6785 2.2.3], whatever has happened since.
                         message.flags = event.flags
-                    await self._one(account, event, selection, message, programs)
+                    await self._one(account, event, selection, message, programs, own)
         finally:
             await selection.close()
 
     async def _one(
-        self, account: Account, event: MailEvent, selection: Selection, message: _Message, programs: Sequence[Program]
+        self,
+        account: Account,
+        event: MailEvent,
+        selection: Selection,
+        message: _Message,
+        programs: Sequence[Program],
+        own: Program | None,
     ) -> None:
         owner, user = self._filter, account.user
         email = owner.email(user)
@@ -146,6 +193,8 @@ class ImapEvents:
                 uid=message.uid,
                 exc_info=step.bug,
             )
+            if own is not None and step.error_script == own.name:
+                await owner.tell_user(user, own.name, [str(step.error)])
         original = original_of(message.view, transaction)
         after = Consequences(owner, original, answers, account, transaction, email, "", at_event=True)
         await self._carry_out(step, selection, message, after)

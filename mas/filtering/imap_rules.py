@@ -1,7 +1,7 @@
 """Which scripts run at an IMAP event: the ``[[imapsieve]]`` rules, read as Pigeonhole reads ``imapsieve_mailboxN_*``. Pure.
 
-Every rule that matches counts, not only the first: all ``before`` scripts in the order of the rules, then all ``after`` scripts. A rule
-with a ``from`` other than ``*`` is about copies alone. A MOVE is a COPY.
+Every rule that matches counts, not only the first: all ``before`` scripts in the order of the rules, the user's own, all ``after``
+scripts. A rule with a ``from`` other than ``*`` is about copies alone. A MOVE is a COPY.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from mas.events.model import Cause, MailEvent
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Paths of scripts, in order; ``source_after`` are for the messages that were copied, where they still are."""
+    """Paths of scripts, in order; the user's own script runs in between. ``source_after`` are for the messages that were copied, where they
+    still are."""
 
-    scripts: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     source_after: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.scripts or self.source_after)
+        return bool(self.before or self.after or self.source_after)
 
 
 class Rules:
@@ -38,10 +40,11 @@ class Rules:
         found = [rule for rule in self._rules if _matches(rule, event, separator)]
         if not found:
             return Wanted()
-        before = [rule.before for rule in found if rule.before]
-        after = [rule.after for rule in found if rule.after]
-        source = [rule.copy_source_after for rule in found if rule.copy_source_after] if event.source_uids else []
-        return Wanted(tuple(map(str, [*before, *after])), tuple(map(str, source)))
+        before = [str(rule.before) for rule in found if rule.before]
+        after = [str(rule.after) for rule in found if rule.after]
+        # Not after a MOVE, which has left nothing there; so does Pigeonhole.
+        source = [str(rule.copy_source_after) for rule in found if rule.copy_source_after] if event.source_uids else []
+        return Wanted(tuple(before), tuple(after), tuple(source))
 
 
 def _matches(rule: ImapSieve, event: MailEvent, separator: str) -> bool:

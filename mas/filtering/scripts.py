@@ -23,6 +23,7 @@ from mas.sieve.definition import Registry
 from mas.sieve.limits import Limits
 from mas.sieve.program import Program
 from mas.sieve.source import ScriptError
+from mas.storage.scripts import InvalidScriptName, check_name
 from mas.user import User
 from mas.variables import expand, values_of
 
@@ -74,6 +75,14 @@ class Scripts:
                 for one in self._all([template], user)
             ]
         )
+
+    def owned(self, name: str, user: User) -> Program | Broken | None:
+        """A script of the user by the name that it has in ManageSieve; None when there is none of that name."""
+        try:
+            check_name(name)
+        except InvalidScriptName:
+            return None
+        return self._load(self.path(self._settings.dir, user) / f"{name}.sieve", personal=True)
 
     def none_for(self, user: User) -> bool:
         """Whether nothing runs for a user. On the loop: two look-ups of names, against two changes of thread for those without scripts."""

@@ -55,7 +55,7 @@ async def compose(config: Config, registry: Registry, birth: Birth) -> Compositi
     filtering = Filtering(config, store, auth, language)
     training = _training(config, store)
     listeners: list[Listener] = [training[0]] if training else []
-    if config.imapsieve:
+    if config.imapsieve or config.sieve.imapsieve_url:
         listeners.append(ImapEvents(filtering.filter, Rules(config.imapsieve)))
     desk = Desk(config.state_dir / "events", listeners, lambda name: auth.lookup(name, "sieve")) if listeners else None
     services = Services(config, store, auth, registry, desk)

@@ -17,6 +17,8 @@ from mas.sieve.definition import Registry as Language
 from mas.sieve.extensions import DEFAULT, OPTIONAL, extlists, imapsieve, registry_of, spamtest
 from mas.storage.interface import Store
 
+_AT_EVENTS = (imapsieve.IMAPSIEVE.name, imapsieve.DOVECOT_IMAPSIEVE.name)
+
 
 class Filtering:
     """Sieve at delivery, with the mail that it sends."""
@@ -45,7 +47,7 @@ class Filtering:
 def sieve_language(config: Config) -> Language:
     """The Sieve extensions that this host offers its users: those with programs only where there is a folder of programs, lists only where
     there are lists."""
-    return _language(config, ())
+    return _language(config, _AT_EVENTS if config.sieve.imapsieve_url else ())
 
 
 def administrators_language(config: Config) -> Language:
@@ -53,8 +55,8 @@ def administrators_language(config: Config) -> Language:
     settings = config.sieve
     folders = {"pipe": settings.pipe_bin_dir, "filter": settings.filter_bin_dir, "execute": settings.execute_bin_dir}
     also = [f"vnd.dovecot.{name}" for name, folder in folders.items() if folder]
-    if config.imapsieve:
-        also += [imapsieve.IMAPSIEVE.name, imapsieve.DOVECOT_IMAPSIEVE.name]
+    if config.imapsieve or config.sieve.imapsieve_url:
+        also += _AT_EVENTS
     return _language(config, also, settings.global_extensions)
 
 

@@ -145,6 +145,14 @@ def test_what_is_no_file_or_no_text(tmp_path: Path) -> None:
         (VALID + "[auth]\nfailure_delay = '9s'\n", "less than or equal to 8"),
         ("hang_timeout = '2s'\n" + VALID, "greater than or equal to 3"),
         (VALID + "[mail]\nlocation = 'mbox:~/mail'\n", "a Maildir, as"),
+        (VALID + "[metadata]\nmax_value = 1023\n", "metadata.max_value: "),
+        (VALID + "[metadata]\nmax_entries = 9\n", "metadata.max_entries: "),
+        (VALID + "[metadata]\nserver_admin = 'postmaster'\n", "metadata.server_admin: "),
+        (VALID + "[sieve]\nimapsieve_url = 'imap://x'\n", "sieve.imapsieve_url: "),
+        (
+            VALID + "[metadata]\nenabled = false\n[sieve]\nimapsieve_url = 'sieve://x'\n",
+            "sieve.imapsieve_url: needs metadata.enabled",
+        ),
     ],
 )
 def test_single_mistakes(text: str, problem: str, file: Path) -> None:

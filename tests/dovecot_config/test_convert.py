@@ -142,6 +142,10 @@ def plain(value: Any) -> Any:
         ("plugin {\n sieve_editheader_protected = X-A X-B\n}", "sieve.editheader_protected", ["X-A", "X-B"]),
         ("plugin {\n sieve_notify_mailto_envelope_from = recipient\n}", "sieve.notify_mailto_envelope_from", "recipient"),
         ("plugin {\n imapsieve_expunge_discarded = yes\n}", "sieve.imapsieve_expunge_discarded", True),
+        ("plugin {\n imapsieve_url = sieve://mail.example.net\n}", "sieve.imapsieve_url", "sieve://mail.example.net"),
+        ("protocol imap {\n imap_metadata = no\n}", "metadata.enabled", False),
+        ("mail_server_admin = mailto:x@example.net", "metadata.server_admin", "mailto:x@example.net"),
+        ("mail_server_comment = Hello there", "metadata.server_comment", "Hello there"),
     ],
 )  # fmt: skip
 def test_one_setting(text: str, key: str, expected: Any) -> None:

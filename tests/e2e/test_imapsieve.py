@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import imaplib
 import os
 import signal
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
+from sievelib.managesieve import Client
 
 from tests.support.host import Host, running_host
 
@@ -180,6 +182,55 @@ before = "/usr/lib/dovecot/sieve/report-spam.sieve"
         client.move([1], "Junk")
         lessons = programs.wait("spam", 3)
         assert sum(b"Subject: appended" in lesson for lesson in lessons) == 2
+
+
+def set_script(client: IMAPClient, mailbox: str, name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(imaplib.Commands, "SETMETADATA", ("AUTH", "SELECTED"))
+        status, told = client._imap._simple_command("SETMETADATA", f'"{mailbox}"', f"(/shared/imapsieve/script {name})")
+    assert status == "OK", told
+
+
+USERS = """\
+require ["imapsieve", "environment", "imap4flags", "fileinto", "mailbox", "variables"];
+if environment :matches "imap.cause" "*" { set "cause" "${1}"; }
+if environment :contains "imap.changedflags" "\\\\Flagged" { set "cause" "FLAGGED"; }
+fileinto :create "Events.${cause}";
+"""
+
+
+def test_scripts_of_users() -> None:
+    """Put by ManageSieve, named by METADATA, run by whatever the client does, in the other worker as well."""
+    with running_host(settings='[sieve]\nimapsieve_url = "sieve://localhost"\n', workers=2) as host:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SSL_CERT_FILE", str(host.directory / "ca.pem"))
+            scripts = Client("localhost", host.sieve_port)
+            assert scripts.connect(KIM, host.users[KIM], starttls=True, authmech="PLAIN")
+        assert "imapsieve" in scripts.get_sieve_capabilities()
+        assert scripts.putscript("events", USERS)
+        scripts.logout()
+        with client_of(host) as client, client_of(host) as other:
+            assert b"IMAPSIEVE=SIEVE://LOCALHOST" in [name.upper() for name in client.capabilities()]
+            client.append("Junk", b"Subject: before\r\n\r\nx\r\n")
+            set_script(client, "Junk", '"events"')
+            other.append("Junk", b"Subject: appended\r\n\r\nx\r\n")
+            wait_for(lambda: client.folder_exists("Events.APPEND"), "APPEND")
+            client.append("INBOX", b"Subject: copied\r\n\r\nx\r\n")
+            client.select_folder("INBOX")
+            client.move([1], "Junk")
+            wait_for(lambda: client.folder_exists("Events.COPY"), "COPY")
+            client.select_folder("Junk")
+            client.add_flags([1], [b"\\Flagged"])
+            wait_for(lambda: client.folder_exists("Events.FLAGGED"), "FLAG")
+            assert client.folder_status("Events.APPEND", "MESSAGES")[b"MESSAGES"] == 1
+            # The account's script is for mailboxes that have none; an empty name is none.
+            set_script(client, "", '"events"')
+            set_script(client, "Trash", '""')
+            other.append("Trash", b"Subject: nothing\r\n\r\nx\r\n")
+            other.append("Drafts", b"Subject: the server's\r\n\r\nx\r\n")
+            wait_for(lambda: client.folder_status("Events.APPEND", "MESSAGES")[b"MESSAGES"] == 2, "the account's")
+            set_script(client, "Junk", "NIL")
+            set_script(client, "", "NIL")
 
 
 def test_nothing_is_lost_when_the_server_is_killed(programs: Programs) -> None:

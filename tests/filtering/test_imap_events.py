@@ -80,8 +80,9 @@ class Host:
                 "cause": Cause.COPY,
                 **event,
             }
-            told = MailEvent(self.user.name, mailbox="Work", uids=tuple(saved[1].uids), at=0.0, **values)
-            assert await self.events.wants(account, told)
+            told = MailEvent(self.user.name, uids=tuple(saved[1].uids), at=0.0, **{"mailbox": "Work", **values})
+            wanted = await self.events.wants(account, told)
+            assert wanted, "nobody wants it"
             await self.events.handle(self.user, told)
         await self.queue.close()
 

@@ -53,7 +53,7 @@ def test_matches(values: dict[str, Any], matching: list[MailEvent], others: list
 def test_order_and_source_after() -> None:
     rules = Rules([rule(before="/b1", after="/a1"), rule(before="/b2", after="/a2", copy_source_after="/s")])
     wanted = rules.wanted(event("COPY", "x", "y"), ".")
-    assert (wanted.scripts, wanted.source_after) == (("/b1", "/b2", "/a1", "/a2"), ("/s",))
+    assert (wanted.before, wanted.after, wanted.source_after) == (("/b1", "/b2"), ("/a1", "/a2"), ("/s",))
     assert rules.wanted(event("COPY", "x", "y", moved=True), ".").source_after == ()
 
 

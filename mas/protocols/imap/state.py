@@ -244,6 +244,7 @@ class Session:
             mechanisms=tuple(self.services.auth.mechanisms(tls, self.channel)),
             append_limit=self.config.quota.max_mail_size,
             metadata=self.config.metadata.enabled,
+            imapsieve=self.config.sieve.imapsieve_url,
         )
         return capabilities(stage, offered, self.config.imap.capability)
 
