@@ -64,7 +64,7 @@ class Metadata(Section):
 
     enabled: bool = True
     max_value: Size = written("64K", ge=1024)  # both minima: RFC 5464 section 4.1
-    max_entries: Count = written(100, ge=10)
+    max_entries: int = written(100, ge=10)
     max_total: Size = written("1M", ge=1024)
     server_comment: str = ""
     server_admin: str = written("", pattern=r"^$|^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$")
