@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from mas.filtering.dry_run import dry_run
-from mas.sieve.actions import FileInto, Notify, Redirect, Reject, Vacation
+from mas.sieve.actions import FileInto, Notify, Pipe, Redirect, Reject, Report, Vacation
 from mas.sieve.interpreter import Result
 from mas.sieve.message import Transaction
 from mas.sieve.source import ScriptError
@@ -17,10 +17,13 @@ from tests.sieve.support import EVERYTHING
 NOBODY = 65534
 SENDER, RECIPIENT = "kim-bounces@example.org", "lee+lists@example.net"
 EXTENSIONS = (
-    "+vacation-seconds +editheader +spamtest +spamtestplus +virustest +mboxmetadata +servermetadata +vnd.dovecot.debug"
+    "+vacation-seconds +editheader +spamtest +spamtestplus +virustest +mboxmetadata +servermetadata +vnd.dovecot.debug +imapflags +notify "
+    "+vnd.dovecot.pipe +vnd.dovecot.filter +vnd.dovecot.execute +vnd.dovecot.report +vnd.dovecot.environment"
 )
 _STORE = re.compile(r"\* store message in folder:(.*)")
 _REDIRECT = re.compile(r"\* redirect message to: <(.*)>")
+_PIPE = re.compile(r"\* pipe message to external program '(.*)':")
+_REPORT = re.compile(r"\* report incoming message as `(.*)' to: <(.*)>")
 _FLAGS = re.compile(r"\+ add IMAP flags: ?(.*)")
 
 Outcome = list[tuple[str, ...]]
@@ -54,6 +57,10 @@ def words(result: Result) -> Outcome:
                 found.append(("vacation", str(seconds)))
             case Notify(method=method):
                 found.append(("notify", method.partition(":")[2].partition("?")[0]))
+            case Pipe(program=program):
+                found.append(("pipe", program))
+            case Report(feedback_type=kind, address=address):
+                found.append(("report", kind, address))
             case _:
                 found.append((type(action).__name__,))
     found += [("store", name, *sorted(flag.lower() for flag in flags)) for name, flags in stores.items()]
@@ -70,7 +77,10 @@ class Pigeonhole:
         home.mkdir()
         (directory / "dovecot.conf").write_text(
             f"log_path = /dev/stderr\nmail_location = maildir:~/Maildir\nmail_home = {home}\n"
-            f"plugin {{\n sieve = file:~/sieve;active=~/.dovecot.sieve\n sieve_extensions = {EXTENSIONS}\n}}\n"
+            f"plugin {{\n sieve = file:~/sieve;active=~/.dovecot.sieve\n sieve_extensions = {EXTENSIONS}\n"
+            " sieve_plugins = sieve_extprograms\n"
+            + "".join(f" sieve_{name}_bin_dir = {directory}\n" for name in ("pipe", "filter", "execute"))
+            + "}\n"
         )
         self._as_nobody = os.geteuid() == 0
         if self._as_nobody:
@@ -114,6 +124,10 @@ def parse(said: str) -> Outcome:
             stores[folder] = tuple(sorted(flags[1].lower().split()))
         elif redirect := _REDIRECT.match(line):
             found.append(("redirect", redirect[1]))
+        elif pipe := _PIPE.match(line):
+            found.append(("pipe", pipe[1]))
+        elif report := _REPORT.match(line):
+            found.append(("report", report[1], report[2]))
         elif line.startswith("* reject"):
             found.append(("reject",))
         elif line.startswith("=> seconds"):

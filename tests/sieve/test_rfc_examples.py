@@ -299,8 +299,8 @@ SLIPS: dict[str, tuple[list[str], list[tuple[str, str]], list[Case]]] = {
         [("comparator-\n         i;", "comparator-i;")],
         [
             on("", into("INBOX.unclassified")),
-            on("X-Spam-Score: 1", KEPT),
-            on("X-Spam-Score: 2", into("INBOX.spam-trap")),
+            on("X-Spam-Score: 2.2", KEPT),
+            on("X-Spam-Score: 2.3", into("INBOX.spam-trap")),
         ],
     ),
     "5235-3.3-virustest": (

@@ -36,6 +36,9 @@ LENIENT = {
     'notify "mailto:";',  # to nobody
     'if header :regex "a" "(a)\\\\1" {}',  # what cannot be matched in linear time
     'if header :regex "a" "a{1001}" {}',
+    'foreverypart :name "${a}" { keep; }',  # constant by [RFC5703 3]; the loop has that for a name
+    'pipe ".hidden";',  # a file that a shell's * passes over is not meant to be run
+    'report "rudeness" "text" "a@example.net";',  # a type that [RFC5965 7.3] does not have
     'fileinto "";',  # found when it is saved
     'fileinto "a\tb";',
     'fileinto "${nothing.a}";',  # an error by [RFC5229 3]

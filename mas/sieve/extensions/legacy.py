@@ -7,10 +7,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mas.sieve.actions import Notify
+from mas.sieve.actions import Action, Notify
 from mas.sieve.definition import Extension, Kind, TagRule, command
 from mas.sieve.extensions.base import is_address
 from mas.sieve.extensions.imap4flags import change_flags
+from mas.sieve.match import Matcher
 from mas.sieve.program import Call
 from mas.sieve.source import RunError
 
@@ -36,18 +37,29 @@ def run_notify(run: Run, call: Call) -> None:
     }
     message = _WORD.sub(lambda match: values[match[1]], run.tagged(call, "message") or "$from$: $subject$")
     importance = _IMPORTANCE[call.tags.get("importance", "normal")]
-    run.act(Notify("mailto:" + ",".join(addresses), message, "", importance), cancels_keep=False)
+    action = Notify("mailto:" + ",".join(addresses), message, "", importance)
+    name = run.tagged(call, "id")
+    if name is not None:
+        run.state.setdefault("notify", {})[action] = name
+    run.act(action, cancels_keep=False)
 
 
 def run_denotify(run: Run, call: Call) -> None:
-    """denotify: takes back the notifications of an importance, or all."""
+    """denotify: takes back the notifications of an importance and of an id that matches, or all."""
     importance = call.tags.get("importance")
-    actions = run.result.actions
-    actions[:] = [
-        action
-        for action in actions
-        if not isinstance(action, Notify) or (importance and action.importance != _IMPORTANCE[importance])
-    ]
+    key = run.tagged(call, "match-type")
+    matcher = Matcher(call.tags.get("match-type", "is"), "i;octet")
+    keys = [] if key is None else matcher.prepare([key])
+    ids: dict[Notify, str] = run.state.get("notify", {})
+
+    def meant(action: Action) -> bool:
+        return (
+            isinstance(action, Notify)
+            and (not importance or action.importance == _IMPORTANCE[importance])
+            and (key is None or (action in ids and matcher.find(ids[action], keys) is not None))
+        )
+
+    run.result.actions[:] = [action for action in run.result.actions if not meant(action)]
 
 
 def run_mark(run: Run, call: Call) -> None:
@@ -78,7 +90,15 @@ NOTIFY = Extension(
             ),
             needs="notify",
         ),
-        command("denotify", run_denotify, tags=_LEVELS, needs="notify"),
+        command(
+            "denotify",
+            run_denotify,
+            tags=(
+                *_LEVELS,
+                *(TagRule(name, Kind.STRING, group="match-type") for name in ("is", "contains", "matches")),
+            ),
+            needs="notify",
+        ),
     ),
     deprecated=_OLD.format("enotify"),
 )

@@ -19,7 +19,7 @@ from mas.sieve.compiler import Checker
 from mas.sieve.definition import Asking, BlockUse, Extension, Kind, Parameter, Role, TagRule, command
 from mas.sieve.extensions.base import check_field_name, is_address, match_addresses
 from mas.sieve.extensions.body import everything
-from mas.sieve.extensions.variables import NAME, set_variable
+from mas.sieve.extensions.variables import MODIFIER_TAGS, NAME, modified, set_variable
 from mas.sieve.interpreter import LeaveLoop
 from mas.sieve.matching import match
 from mas.sieve.message import PartView
@@ -149,11 +149,20 @@ def run_break(run: Run, call: Call) -> None:
     raise LeaveLoop(run.tagged(call, "name") or "")
 
 
+def _loops_around(checker: Checker) -> list[Call]:
+    return [outer for outer in checker.enclosing if outer.definition.name == "foreverypart"]
+
+
+def _check_foreverypart(checker: Checker, call: Call) -> None:
+    """Too deep a nest is found before it runs [RFC5703 3]."""
+    if len(_loops_around(checker)) >= checker.limits.max_foreverypart_depth:
+        checker.note(call.offset, f"foreverypart is nested more than {checker.limits.max_foreverypart_depth} deep")
+
+
 def _check_break(checker: Checker, call: Call) -> None:
     """break stands in a foreverypart, the one of its name when it has one [RFC5703 3.2]."""
     name = call.values.get("name")
-    loops = [outer for outer in checker.enclosing if outer.definition.name == "foreverypart"]
-    if not any(name in (None, loop.values.get("name")) for loop in loops):
+    if not any(name in (None, loop.values.get("name")) for loop in _loops_around(checker)):
         checker.note(call.offset, f"break is not inside a foreverypart{f' named {name!r}' if name else ''}")
 
 
@@ -179,7 +188,9 @@ def run_mime_header(run: Run, call: Call) -> Asking:
 
 
 def _pieces(value: str, option: str, wanted: tuple[str, ...]) -> list[str]:
-    """What ``:type``, ``:subtype``, ``:contenttype`` or ``:param`` look at in a Content-Type or Content-Disposition value."""
+    """What ``:type``, ``:subtype``, ``:contenttype`` or ``:param`` look at in a Content-Type or Content-Disposition value [RFC5703 4.1].
+
+    A disposition has an empty subtype."""
     main, *parameters = _split(value)
     if option == "param":
         names = {name.lower() for name in wanted}
@@ -193,7 +204,7 @@ def _pieces(value: str, option: str, wanted: tuple[str, ...]) -> list[str]:
     if option == "type":
         return [kind.strip()]
     if option == "subtype":
-        return [subtype.strip()] if subtype else []
+        return [subtype.strip()]
     return [main.strip()]
 
 
@@ -219,13 +230,25 @@ def _unquote(text: str) -> str:
     return text
 
 
+_NO_TEXT = frozenset({"multipart", "message", "image", "audio", "video"})
+"""Types of media whose content is no text."""
+
+
 def run_extracttext(run: Run, call: Call) -> None:
-    """extracttext [RFC5703 7]"""
-    if run.part is None:
-        raise RunError("extracttext is only for use inside foreverypart", call.line)
-    text = run.part.text()
+    """extracttext [RFC5703 7]: the content of the part at hand, as it is written: HTML with its tags. Empty for what is no text."""
+    part = run.part
+    assert part is not None  # the compiler wants a loop around it
+    text = "" if part.content_type.partition("/")[0] in _NO_TEXT else part.text()
     first = run.tagged_number(call, "first")
-    set_variable(run, run.argument(call, "variable"), text if first is None else text[:first])
+    set_variable(run, run.argument(call, "variable"), modified(call, text if first is None else text[:first]))
+
+
+def _check_extracttext(checker: Checker, call: Call) -> None:
+    """It stands in a loop, and there are variables."""
+    if not _loops_around(checker):
+        checker.note(call.offset, "extracttext is not inside a foreverypart")
+    if not checker.allows("variables"):
+        checker.note(call.offset, "extracttext needs require 'variables'")
 
 
 def check_variable(checker: Checker, text: str, offset: int) -> None:
@@ -236,14 +259,14 @@ def check_variable(checker: Checker, text: str, offset: int) -> None:
 
 _OPTIONS = (
     TagRule("mime", needs="mime"),
-    TagRule("anychild", needs="mime"),
+    TagRule("anychild", needs="mime", beside="mime"),
 )
 _HEADER_OPTIONS = (
     *_OPTIONS,
-    TagRule("type", group="mime-option", needs="mime"),
-    TagRule("subtype", group="mime-option", needs="mime"),
-    TagRule("contenttype", group="mime-option", needs="mime"),
-    TagRule("param", Kind.STRINGS, group="mime-option", needs="mime"),
+    TagRule("type", group="mime-option", needs="mime", beside="mime"),
+    TagRule("subtype", group="mime-option", needs="mime", beside="mime"),
+    TagRule("contenttype", group="mime-option", needs="mime", beside="mime"),
+    TagRule("param", Kind.STRINGS, group="mime-option", needs="mime", beside="mime"),
 )
 MIME = Extension(
     "mime",
@@ -259,6 +282,7 @@ FOREVERYPART = Extension(
             tags=(TagRule("name", Kind.STRING, constant=True),),
             block=BlockUse.REQUIRED,
             needs="foreverypart",
+            check=_check_foreverypart,
         ),
         command(
             "break",
@@ -276,8 +300,9 @@ EXTRACTTEXT = Extension(
             "extracttext",
             run_extracttext,
             Parameter("variable", Kind.STRING, constant=True, check=check_variable),
-            tags=(TagRule("first", Kind.NUMBER),),
+            tags=(TagRule("first", Kind.NUMBER), *MODIFIER_TAGS),
             needs="extracttext",
+            check=_check_extracttext,
         ),
     ),
 )

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from mas.sieve.interpreter import Run
 
 _LIMIT = 1000
+_SPAM, _VIRUS = 10, 5
+"""The highest values of spamtest and virustest."""
+_ROUNDING = 0.001
+"""What a score may lack of a step, for fractions that have no exact binary form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class Verdict:
     """How a scanner's header field becomes a number.
 
     header: ``Name`` or ``Name: pattern``, whose first group (or whole match) is the status. kind: ``score`` (a number), ``strlen`` (its
-    length counts) or ``text`` (``texts`` maps it). max_value: the score that is 100 %; or max_header, a field that holds it.
+    length counts) or ``text`` (``texts`` maps it to the test's own numbers). max_value: the score that is 100 %; or max_header,
+    a field with it.
     """
 
     header: str
@@ -59,8 +64,8 @@ def _number(text: str | None) -> float | None:
     return float(found[1]) if found else None
 
 
-def fraction(run: Run, verdict: Verdict | None) -> float | None:
-    """0.0 to 1.0; None when the message was not tested."""
+def fraction(run: Run, verdict: Verdict | None, highest: int) -> float | None:
+    """0.0 to 1.0; None when the message was not tested. highest: the test's value that stands for 1.0."""
     if verdict is None:
         return None
     status = _extract(run, verdict.header)
@@ -68,7 +73,7 @@ def fraction(run: Run, verdict: Verdict | None) -> float | None:
         return None
     if verdict.kind == "text":
         value = verdict.texts.get(status.lower())
-        return None if value is None else value / 10
+        return min(value / highest, 1.0) if value else None
     score = float(len(status)) if verdict.kind == "strlen" else _number(status)
     limit = _number(_extract(run, verdict.max_header)) if verdict.max_header else verdict.max_value
     if score is None or not limit or limit <= 0:
@@ -76,23 +81,23 @@ def fraction(run: Run, verdict: Verdict | None) -> float | None:
     return min(max(score / limit, 0.0), 1.0)
 
 
+def _grade(share: float | None, highest: int) -> str:
+    """The value of a test: 0 is not tested, 1 is clean. A step counts when it is reached, as Pigeonhole has it."""
+    return "0" if share is None else str(1 + int(share * (highest - 1) + _ROUNDING))
+
+
 def extensions(spam: Verdict | None = None, virus: Verdict | None = None) -> tuple[Extension, ...]:
     """The three extensions with the administrator's settings."""
 
     def run_spamtest(run: Run, call: Call) -> Any:
-        share = fraction(run, spam)
-        if "percent" in call.tags:
-            value = "0" if share is None else str(round(share * 100))
-        else:
-            value = "0" if share is None else str(1 + round(share * 9))
+        share = fraction(run, spam, _SPAM)
+        value = _grade(share, _SPAM) if "percent" not in call.tags else str(int((share or 0) * 100 + _ROUNDING))
         if call.matcher and call.matcher.kind == "count":
             return match(run, call, [] if share is None else [value], "spam")
         return match(run, call, [value], "spam")
 
     def run_virustest(run: Run, call: Call) -> Any:
-        share = fraction(run, virus)
-        value = "0" if share is None else str(1 + round(share * 4))
-        return match(run, call, [value], "virus")
+        return match(run, call, [_grade(fraction(run, virus, _VIRUS), _VIRUS)], "virus")
 
     value = Parameter("keys", Kind.STRINGS)
     return (

@@ -38,8 +38,8 @@ _MODIFIERS: tuple[tuple[str, Callable[[str], str]], ...] = (
 _GROUPS = {
     "lower": "case",
     "upper": "case",
-    "lowerfirst": "first",
-    "upperfirst": "first",
+    "lowerfirst": "letter",
+    "upperfirst": "letter",
     "quotewildcard": "quote",
     "quoteregex": "quote",
 }
@@ -66,12 +66,17 @@ def set_variable(run: Run, name: str, value: str) -> None:
     run.variables[lowered] = value
 
 
-def run_set(run: Run, call: Call) -> None:
-    """set [RFC5229 4]; modifiers apply in the order of their precedence, highest first."""
-    value = run.argument(call, "value")
+def modified(call: Call, value: str) -> str:
+    """The value after the call's modifiers, in the order of their precedence, highest first [RFC5229 4.1]."""
     for name, modify in _MODIFIERS:
         if call.tags.get(_GROUPS.get(name, name)) == name:
             value = modify(value)
+    return value
+
+
+def run_set(run: Run, call: Call) -> None:
+    """set [RFC5229 4]"""
+    value = modified(call, run.argument(call, "value"))
     name = run.argument(call, "name")
     set_variable(run, name, value)
     if run.tracing:
@@ -98,6 +103,9 @@ def check_name(checker: Checker, text: str, offset: int) -> None:
     checker.note(offset, f"{text!r} is not a variable name")
 
 
+MODIFIER_TAGS = tuple(TagRule(name, group=_GROUPS.get(name, ""), needs=_NEEDS.get(name, "")) for name, _ in _MODIFIERS)
+"""MODIFIER [RFC5229 4.1], for every command that sets a variable."""
+
 VARIABLES = Extension(
     "variables",
     definitions=(
@@ -106,9 +114,7 @@ VARIABLES = Extension(
             run_set,
             Parameter("name", Kind.STRING, constant=True, check=check_name),
             Parameter("value", Kind.STRING),
-            tags=tuple(
-                TagRule(name, group=_GROUPS.get(name, ""), needs=_NEEDS.get(name, "")) for name, _ in _MODIFIERS
-            ),
+            tags=MODIFIER_TAGS,
             needs="variables",
         ),
         test(
