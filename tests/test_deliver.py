@@ -6,6 +6,8 @@ import io
 import os
 import pwd
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,16 @@ def test_a_bug_is_a_temporary_failure(host: Config, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(deliver, "MaildirStore", broken)
     assert run(host, Order(KIM), io.BytesIO(MESSAGE)) == EX_TEMPFAIL
+
+
+def test_what_the_command_does_not_wait_for() -> None:
+    """One process a message: what a delivery does not need is not imported."""
+    code = "import sys, mas.cli.application, mas.cli.deliver, mas.deliver; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "mas.deliver" in loaded
+    unwanted = {
+        "aiomysql", "aiosmtplib", "aiosqlite", "asyncpg", "cryptography", "joserfc", "mas.demo", "mas.doctor",
+        "mas.dovecot_config", "mas.migrate", "mas.protocols.imap", "mas.protocols.listener", "mas.protocols.managesieve",
+        "mas.protocols.pump", "mas.server.composition", "mas.server.preload", "mas.server.supervisor", "mas.server.worker", "uvloop",
+    }  # fmt: skip
+    assert unwanted.isdisjoint(loaded), unwanted.intersection(loaded)
