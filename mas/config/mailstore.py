@@ -23,7 +23,7 @@ from mas.config.values import (
 from mas.errors import ConfigError
 
 SPECIAL_USES = ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")
-_LOCATION_KEYS = ("INBOX", "CONTROL", "INDEX", "LAYOUT", "VOLATILEDIR")
+_LOCATION_KEYS = ("INBOX", "CONTROL", "INDEX", "LAYOUT", "DIRNAME", "VOLATILEDIR")
 
 
 class Mail(Section):
@@ -54,8 +54,11 @@ class Mail(Section):
         for option in options:
             if option.partition("=")[0] not in _LOCATION_KEYS:
                 raise ValueError(f'"{option}" is no known part of a location; there are {", ".join(_LOCATION_KEYS)}')
-            if option.lower().startswith("layout=") and option.lower() != "layout=maildir++":
-                raise ValueError(f'"{option}": only LAYOUT=Maildir++ is known')
+            key, _, what = option.partition("=")
+            if key == "LAYOUT" and what.lower() not in ("maildir++", "fs"):
+                raise ValueError(f'"{option}": there are LAYOUT=Maildir++ and LAYOUT=fs')
+            if key == "DIRNAME" and (what in ("", ".", "..") or "/" in what or "layout=fs" not in value.lower()):
+                raise ValueError(f'"{option}": the name of a directory, with LAYOUT=fs')
         return value
 
 

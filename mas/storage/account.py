@@ -31,7 +31,6 @@ from mas.storage.incoming import MaildirIncoming, remove_abandoned
 from mas.storage.index import MailboxRow, Transaction
 from mas.storage.live import LiveAccount
 from mas.storage.mailbox import OpenMailbox
-from mas.storage.maildir_name import check_name, directory_of
 from mas.storage.model import (
     INBOX,
     MailboxInfo,
@@ -136,7 +135,7 @@ class MaildirAccount(LiveAccount):
         return found
 
     async def create(self, name: MailboxName, special_use: Iterable[str] = ()) -> str:
-        name = check_name(name, self.separator)
+        name = self.engine.layout.check_name(name)
         uses = frozenset(special_use)
         if name == INBOX:
             raise MailboxExists(name)
@@ -164,7 +163,8 @@ class MaildirAccount(LiveAccount):
         await self.blocking.run(tree.remove_rubbish, self.engine, rubbish)
 
     async def rename(self, old: MailboxName, new: MailboxName) -> None:
-        old, new = check_name(old, self.separator), check_name(new, self.separator)
+        layout = self.engine.layout
+        old, new = layout.check_name(old), layout.check_name(new)
         await self.catch_up()
         await self._look_at_tree()
         if old != INBOX:
@@ -223,11 +223,11 @@ class MaildirAccount(LiveAccount):
                 data = disk.read_file(path)
             except FileNotFoundError:
                 return []
-            return subscriptions.parse_subscriptions(data, self.separator)
+            return subscriptions.parse_subscriptions(data, self.engine.layout)
 
     async def subscribe(self, name: MailboxName) -> None:
-        name = check_name(name, self.separator)
-        directory_of(name, self.separator)
+        name = self.engine.layout.check_name(name)
+        self.engine.layout.directory_of(name)
         await self._change_subscriptions(lambda names: names if name in names else [*names, name])
 
     async def unsubscribe(self, name: MailboxName) -> None:
@@ -240,7 +240,9 @@ class MaildirAccount(LiveAccount):
                 before = self._read_subscriptions(path)
                 after = change(before)
                 if after != before:
-                    disk.replace_file(path, subscriptions.encode_subscriptions(after, self.separator), path + ".tmp")
+                    disk.replace_file(
+                        path, subscriptions.encode_subscriptions(after, self.engine.layout), path + ".tmp"
+                    )
 
         await self.write(work)
 
@@ -250,7 +252,7 @@ class MaildirAccount(LiveAccount):
         self.last_used = time.monotonic()
         face = self.faces.get(name)
         if face is None or not self.current or not self.settled(face):
-            face = await self.face(check_name(name, self.separator))
+            face = await self.face(self.engine.layout.check_name(name))
         if face is None:
             await self.write(lambda: self.engine.require(name))
             raise MailboxNotFound(name)
@@ -349,7 +351,7 @@ class MaildirAccount(LiveAccount):
         delivery: bool = False,
         enforce_quota: bool = True,
     ) -> Saved:
-        name = check_name(name, self.separator)
+        name = self.engine.layout.check_name(name)
         self.last_used = time.monotonic()
         savings = []
         for incoming, options in messages:

@@ -18,6 +18,9 @@ import apsw
 
 from mas.errors import DiskFull, StorageUnavailable
 
+TICK = 20_000_000
+"""Nanoseconds after which a directory's time can no longer hide a second change: several ticks of the file system's clock."""
+
 failpoint: Callable[[str, str], None] | None = None
 """Called with (step, path) before each durable step; only tests set it."""
 

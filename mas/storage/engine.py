@@ -40,11 +40,12 @@ from mas.errors import MailboxNotFound, MailboxNotSelectable
 from mas.metrics import table as metrics
 from mas.storage import disk, index, schema, uidlist
 from mas.storage.index import Event, MailboxRow, Transaction
+from mas.storage.layout import Nested, layout_of
 from mas.storage.location import Location
 from mas.storage.lock import AccountLock, dotlock
-from mas.storage.maildir_name import directory_of, name_of
 from mas.storage.mime.header import header_holds
 from mas.storage.model import MailboxName, MailboxStatus, Modseq, Uid, UidValidity
+from mas.storage.nested import NestedDirectories
 
 GAP = 1000
 """How far the modseqs of a new index begin above the last that this process knew of the old one."""
@@ -113,6 +114,8 @@ class Engine:
         self.config = config
         self.user = user
         self.separator = config.mail.separator
+        self.layout = layout_of(location, self.separator)
+        self.nested = NestedDirectories(location, self.layout) if isinstance(self.layout, Nested) else None
         self.rows: dict[int, MailboxRow] = {}
         self.mutex = threading.RLock()
         self._writer = threading.Lock()
@@ -142,7 +145,7 @@ class Engine:
         """As ``path``, of the files that describe the mailbox: uid list, keywords, special use."""
         if not self.location.control:
             return self.path(directory, *parts)
-        return "/".join([self.location.control, directory or ".INBOX", *parts])
+        return "/".join([self.location.control, self.layout.control_of(directory), *parts])
 
     def account_file(self, name: str) -> str:
         """A file that describes all mailboxes together."""
@@ -452,14 +455,11 @@ class Engine:
         row = self.row_named(name)
         if row is not None:
             return row
-        directory_of(name, self.separator)
+        self.layout.directory_of(name)
         prefix = name + self.separator
         if any(other.name.startswith(prefix) for other in self.rows.values()):
             raise MailboxNotSelectable(name)
         raise MailboxNotFound(name)
-
-    def name_of(self, directory: str) -> MailboxName:
-        return name_of(directory, self.separator)
 
     # UIDVALIDITY
 

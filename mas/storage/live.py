@@ -232,7 +232,7 @@ class LiveAccount(abc.ABC):
 
     def settled(self, face: Face) -> bool:
         """Whether the directories are as the index knows them. On the loop: two stat calls."""
-        return self._unmoved(face) and (face.new_checked or time.time_ns() - face.new_mtime <= sync.TICK)
+        return self._unmoved(face) and (face.new_checked or time.time_ns() - face.new_mtime <= disk.TICK)
 
     def _unmoved(self, face: Face) -> bool:
         new, cur = self.engine.path(face.directory, "new"), self.engine.path(face.directory, "cur")
@@ -322,15 +322,16 @@ class LiveAccount(abc.ABC):
         self.blocking.later(SETTLE_AFTER, settle)
 
     async def _look_at_tree(self) -> None:
-        """Directories that came or went without us, and special mailboxes that are missing."""
+        """Directories that came or went without us, and special mailboxes that are missing. The time of the Maildir tells of those that
+        lie in it; nested ones are looked for."""
         with disk.meaning():
             mtime = os.stat(self.engine.location.root).st_mtime_ns
-        if mtime != self._tree_mtime:
+        if mtime != self._tree_mtime or self.engine.nested is not None:
             known = {face.directory for face in self.faces.values()}
             if await self.blocking.run(tree.directories, self.engine) != known:
                 await self.write(lambda: tree.refresh(self.engine))
             # A second change within the clock's tick would not show: a young time is looked behind again.
-            self._tree_mtime = mtime if time.time_ns() - mtime > sync.TICK else 0
+            self._tree_mtime = mtime if time.time_ns() - mtime > disk.TICK else 0
         await self.make_special()
 
     @abc.abstractmethod

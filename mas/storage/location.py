@@ -4,11 +4,13 @@
 
     location = "maildir:" path *( ":" option )
     option   = ( "INBOX=" / "CONTROL=" / "INDEX=" ) path
-             / "LAYOUT=Maildir++"
+             / "LAYOUT=" ( "Maildir++" / "fs" )
+             / "DIRNAME=" name                      ; with LAYOUT=fs
              / "VOLATILEDIR=" path                  ; Dovecot's temporary files: not needed here
 
-With ``CONTROL=`` uid lists, keywords and special uses lie in ``path/.Name`` (``path/.INBOX``), subscriptions and the last UIDVALIDITY in
-``path``, as Dovecot has them.
+With ``CONTROL=`` uid lists, keywords and special uses lie in ``path/.Name`` (``path/.INBOX``; ``path/Name/Other``, ``path/INBOX`` with
+``LAYOUT=fs``), subscriptions and the last UIDVALIDITY in ``path``, as Dovecot has them. INBOX is the Maildir itself, or with ``DIRNAME=``
+the directory of that name in its ``INBOX``.
 """
 
 from __future__ import annotations
@@ -24,12 +26,14 @@ from mas.errors import StorageUnavailable
 @dataclass(frozen=True, slots=True)
 class Location:
     """Absolute directories. root: of the mailboxes; inbox: INBOX itself, ``root`` unless it lies elsewhere; index: the index and its lock;
-    control: uid lists and the like, empty when they lie with the mail."""
+    control: uid lists and the like, empty when they lie with the mail. nested: ``LAYOUT=fs``; dirname: its ``DIRNAME=``."""
 
     root: str
     index: str
     inbox: str = ""
     control: str = ""
+    nested: bool = False
+    dirname: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inbox", self.inbox or self.root)
@@ -63,7 +67,7 @@ def parse_location(text: str, home: Path) -> Location:
         raise StorageUnavailable(f"mail location {text!r}: only maildir: is known")
     path, *options = rest.split(":")
     root = index = absolute(path)
-    inbox = control = ""
+    inbox = control = layout = dirname = ""
     for option in options:
         key, _, value = option.partition("=")
         if key == "INDEX":
@@ -72,8 +76,18 @@ def parse_location(text: str, home: Path) -> Location:
             inbox = absolute(value)
         elif key == "CONTROL":
             control = absolute(value)
-        elif key == "VOLATILEDIR" or (key == "LAYOUT" and value.lower() == "maildir++"):
+        elif key == "LAYOUT" and value.lower() in ("maildir++", "fs"):
+            layout = value.lower()
+        elif key == "DIRNAME" and value not in ("", ".", "..") and "/" not in value and "\0" not in value:
+            dirname = value
+        elif key == "VOLATILEDIR":
             continue
         else:
             raise StorageUnavailable(f"mail location {text!r}: unknown option {option!r}")
-    return Location(root, index, inbox, "" if control == root == (inbox or root) else control)
+    if control == root:
+        control = ""  # to Dovecot as well: uid lists lie with the mail, INBOX's too
+    if layout == "fs":
+        return Location(root, index, inbox or (f"{root}/INBOX/{dirname}" if dirname else root), control, True, dirname)
+    if dirname:
+        raise StorageUnavailable(f"mail location {text!r}: DIRNAME= needs LAYOUT=fs")
+    return Location(root, index, inbox, control)

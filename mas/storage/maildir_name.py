@@ -1,6 +1,6 @@
-"""Names on disk: of message files, and of the directories that are mailboxes. Pure text.
+"""Names of message files. Pure text. (Names of the directories that are mailboxes: ``layout``.)
 
-A message file, as Dovecot writes it::
+As Dovecot writes them::
 
     file-name = base [ ":2," *letter ]
     base      = seconds ".M" microseconds "P" pid "Q" number "." host ",S=" octets ",W=" octets-with-crlf
@@ -8,21 +8,13 @@ A message file, as Dovecot writes it::
               / %x61-7A                              ; keywords 0 to 25 of dovecot-keywords
 
 Only ``base`` names the message; the letters are its flags and change. Letters that nobody here knows (``P``) are kept.
-
-A mailbox, Maildir++::
-
-    directory = "." level *( "." level )             ; INBOX is the Maildir itself
-    level     = modified UTF-7 [RFC3501 5.1.3]
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 
-from mas.errors import InvalidMailboxName
-from mas.storage.model import ANSWERED, DELETED, DRAFT, FLAGGED, INBOX, KEYWORD_SHIFT, SEEN, MailboxName
+from mas.storage.model import ANSWERED, DELETED, DRAFT, FLAGGED, KEYWORD_SHIFT, SEEN
 
 LETTERS = (("D", DRAFT), ("F", FLAGGED), ("R", ANSWERED), ("S", SEEN), ("T", DELETED))
 FILE_KEYWORDS = 26
@@ -89,118 +81,3 @@ def arrival_of(base: str) -> tuple[int, int, str]:
     seconds, _, rest = base.partition(".")
     micro = re.match(r"M(\d{1,6})", rest)
     return (int(seconds) if seconds.isdigit() and len(seconds) < 16 else 0, int(micro[1]) if micro else 0, base)
-
-
-# Modified UTF-7
-
-
-def _decode_level(level: str) -> str:
-    """One level from modified UTF-7. Raises ValueError when it is not what an encoder would have written."""
-    out: list[str] = []
-    position = 0
-    while position < len(level):
-        character = level[position]
-        if not " " <= character <= "~":
-            raise ValueError("octet outside of printable US-ASCII")
-        if character != "&":
-            out.append(character)
-            position += 1
-            continue
-        end = level.index("-", position)
-        encoded = level[position + 1 : end]
-        if encoded:
-            try:
-                octets = base64.b64decode(encoded.replace(",", "/") + "=" * (-len(encoded) % 4), validate=True)
-            except binascii.Error as error:
-                raise ValueError(str(error)) from None
-            out.append(octets.decode("utf-16-be"))
-        else:
-            out.append("&")
-        position = end + 1
-    text = "".join(out)
-    if _encode_level(text) != level:
-        raise ValueError("not the canonical form")
-    return text
-
-
-def _encode_level(text: str) -> str:
-    out: list[str] = []
-    shifted: list[str] = []
-
-    def unshift() -> None:
-        if shifted:
-            encoded = base64.b64encode("".join(shifted).encode("utf-16-be")).decode("ascii")
-            out.append("&" + encoded.rstrip("=").replace("/", ",") + "-")
-            shifted.clear()
-
-    for character in text:
-        if " " <= character <= "~":
-            unshift()
-            out.append("&-" if character == "&" else character)
-        else:
-            shifted.append(character)
-    unshift()
-    return "".join(out)
-
-
-# Mailboxes
-
-MAX_NAME = 1000
-"""Characters of a mailbox name."""
-MAX_DIRECTORY = 255
-"""Octets of a directory's name; the file system's own limit."""
-
-
-def check_name(name: str, separator: str) -> MailboxName:
-    """The name with INBOX in capitals. Raises InvalidMailboxName for what can never be a mailbox: such a name never reaches the disk."""
-    if not name:
-        raise InvalidMailboxName(name, "empty name")
-    if len(name) > MAX_NAME:
-        raise InvalidMailboxName(name[:40] + "…", f"longer than {MAX_NAME} characters")
-    for character in name:
-        if (
-            character < " "
-            or "\x7f" <= character <= "\x9f"
-            or "\ud800" <= character <= "\udfff"
-            or character in "\u2028\u2029"
-        ):
-            raise InvalidMailboxName(repr(name), "control character")
-    levels = name.split(separator)
-    for level in levels:
-        if not level:
-            raise InvalidMailboxName(name, "empty level of hierarchy")
-        if level in (".", ".."):
-            raise InvalidMailboxName(name, "'.' and '..' are not names")
-        if "/" in level:
-            raise InvalidMailboxName(name, "'/' in a name")
-        if "." in level:
-            raise InvalidMailboxName(name, "'.' in a name")
-    if levels[0].upper() == INBOX:
-        levels[0] = str(INBOX)
-    return MailboxName(separator.join(levels))
-
-
-def directory_of(name: MailboxName, separator: str) -> str:
-    """The directory under the Maildir, ``""`` for INBOX. Raises InvalidMailboxName."""
-    name = check_name(name, separator)
-    if name == INBOX:
-        return ""
-    directory = "." + ".".join(_encode_level(level) for level in name.split(separator))
-    if len(directory) > MAX_DIRECTORY:
-        raise InvalidMailboxName(name[:40] + "…", f"longer than {MAX_DIRECTORY} octets on disk")
-    return directory
-
-
-def name_of(directory: str, separator: str) -> MailboxName:
-    """The mailbox that a directory holds. Raises InvalidMailboxName when it cannot be one."""
-    if not directory:
-        return INBOX
-    levels = directory[1:].split(".")
-    try:
-        name = separator.join(_decode_level(level) for level in levels)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InvalidMailboxName(directory, f"not modified UTF-7: {error}") from None
-    checked = check_name(name, separator)
-    if checked != name or checked == INBOX:
-        raise InvalidMailboxName(directory, "an alias of INBOX")
-    return checked

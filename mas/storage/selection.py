@@ -16,7 +16,6 @@ from mas.storage import bodies, flags, numbers, reader, save, sync, transfer
 from mas.storage.bodies import LargeOctets
 from mas.storage.index import MailboxRow, Transaction
 from mas.storage.mailbox import OpenMailbox
-from mas.storage.maildir_name import check_name
 from mas.storage.mime.header import is_dropped
 from mas.storage.mime.section import Section, SectionText
 from mas.storage.model import (
@@ -250,7 +249,7 @@ class MaildirSelection:
 
     async def _transfer(self, uids: Sequence[int], target: MailboxName, *, move: bool) -> Copied:
         account, engine = self._account, self._engine
-        target = check_name(target, account.separator)
+        target = account.engine.layout.check_name(target)
         uids = sorted(set(uids))
         await account.face(target)
         crossings: list[Crossing] = []

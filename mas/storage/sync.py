@@ -33,13 +33,11 @@ from dataclasses import dataclass
 import structlog
 
 from mas.storage import compressed, disk, index, keywords, numbers, uidlist
+from mas.storage.disk import TICK
 from mas.storage.engine import Engine
 from mas.storage.index import Event, EventKind, MailboxRow, NewMessage, Transaction
 from mas.storage.maildir_name import FILE_FLAGS, FILE_KEYWORDS, arrival_of, flags_of, renamed, sizes_of, split_name
 from mas.storage.model import DELETED, KEYWORD_SHIFT, MAX_KEYWORDS, SEEN
-
-TICK = 20_000_000
-"""Nanoseconds after which a directory's time can no longer hide a second change."""
 
 _log = structlog.get_logger(area="storage")
 _sequence = itertools.count(1)

@@ -1,11 +1,13 @@
 """The mailboxes of an account: directories to rows, and the operations on names. Runs in worker threads, inside ``Engine.exclusive``.
 
 Maildir++: a mailbox is one directory beside the others, so a superior need not exist for its inferiors to; it is then only a level, and
-not stored anywhere. A directory is known by the guid of its uid list: one that was moved by hand stays the same mailbox.
+not stored anywhere. With ``LAYOUT=fs`` (``nested``) a level is a directory, which is no mailbox to anybody here either. A directory is
+known by the guid of its uid list: one that was moved by hand stays the same mailbox.
 
 Crash windows. create: the directory before the row; found by the next look. delete: the directory is renamed to ``..mas-deleted.<hex>``
 (Dovecot and we skip names that begin with two dots), then the rows go, then the files; an interrupted removal is finished at the next
-opening. rename of a tree: the pairs are committed first, so an interrupted one is finished at the next opening.
+opening. rename of a tree: the pairs are committed first, so an interrupted one is finished at the next opening. So is the deletion of a
+nested mailbox, which takes several steps: a pair without a name.
 """
 
 from __future__ import annotations
@@ -19,14 +21,13 @@ from collections.abc import Iterable
 import structlog
 
 from mas.errors import InvalidMailboxName, MailboxExists, MailboxForbidden, MailboxHasChildren, MailboxNotFound
-from mas.storage import disk, metadata, special, uidlist
+from mas.storage import disk, metadata, nested, special, uidlist
 from mas.storage.engine import Engine
 from mas.storage.index import MailboxRow, Transaction
-from mas.storage.maildir_name import check_name, directory_of
+from mas.storage.layout import DELETED_PREFIX, PARTS, Nested
 from mas.storage.model import INBOX, MailboxName
+from mas.storage.nested import NestedDirectories
 
-DELETED_PREFIX = "..mas-deleted."
-_PARTS = ("tmp", "new", "cur")
 _log = structlog.get_logger(area="storage")
 
 
@@ -41,7 +42,7 @@ def refresh(engine: Engine) -> None:
     with engine.transaction(durable=True) as transaction:
         for directory in sorted(there - rows.keys()):
             try:
-                name = engine.name_of(directory)
+                name = engine.layout.name_of(directory)
             except InvalidMailboxName as error:
                 engine.unnamed.add(directory)
                 _log.warning(
@@ -100,8 +101,8 @@ def _special_use(engine: Engine, directory: str) -> str:
 
 def create(engine: Engine, name: MailboxName, special_use: str = "") -> MailboxRow:
     """Raises MailboxExists, InvalidMailboxName. Levels above need nothing."""
-    directory = directory_of(name, engine.separator)
-    name = check_name(name, engine.separator)
+    directory = engine.layout.directory_of(name)
+    name = engine.layout.check_name(name)
     if engine.row_named(name) is not None:
         raise MailboxExists(name)
     path = engine.path(directory)
@@ -118,22 +119,25 @@ def create(engine: Engine, name: MailboxName, special_use: str = "") -> MailboxR
         disk.discard(engine.control(directory, special.FILE_NAME))
         disk.discard(engine.control(directory, metadata.FILE_NAME))
         if engine.location.control:
-            with contextlib.suppress(OSError):
-                os.rmdir(engine.control(directory))
-        for part in (*_PARTS, ""):
+            nested.prune(engine.location.control, engine.control(directory))
+        for part in PARTS:
             with contextlib.suppress(OSError):
                 os.rmdir(os.path.join(path, part))
+        nested.prune(engine.location.root, path)
         raise
 
 
 def _make(engine: Engine, name: MailboxName, directory: str, special_use: str) -> MailboxRow:
     path = engine.path(directory)
+    if engine.nested is not None:
+        disk.make_directories(os.path.dirname(path))
     disk.step("mkdir", path)
     os.makedirs(path, mode=0o700, exist_ok=True)
-    for part in _PARTS:
+    for part in PARTS:
         os.makedirs(os.path.join(path, part), mode=0o700, exist_ok=True)
-    marker = os.open(os.path.join(path, "maildirfolder"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    os.close(marker)
+    if engine.nested is None:
+        marker = os.open(os.path.join(path, "maildirfolder"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        os.close(marker)
     if special_use:
         disk.make_directories(engine.control(directory))
         kept = engine.control(directory, special.FILE_NAME)
@@ -141,7 +145,7 @@ def _make(engine: Engine, name: MailboxName, directory: str, special_use: str) -
     with engine.transaction(durable=True) as transaction:
         row = adopt(engine, transaction, name, directory, {})
         disk.fsync_directory(path)
-        disk.fsync_directory(engine.location.root)
+        disk.fsync_directory(os.path.dirname(path))
     return row
 
 
@@ -166,25 +170,29 @@ def set_special_use(engine: Engine, name: MailboxName, uses: frozenset[str]) -> 
 
 
 def delete(engine: Engine, name: MailboxName) -> str:
-    """Returns the path of the directory that is left to be removed (outside of the lock)."""
-    name = check_name(name, engine.separator)
+    """Returns the name of the directory that is left to be removed (outside of the lock)."""
+    name = engine.layout.check_name(name)
     if name == INBOX:
         raise MailboxForbidden(name, "INBOX cannot be deleted")
     row = engine.row_named(name)
     if row is None:
         if has_children(engine, name):
             raise MailboxHasChildren(name)
-        directory_of(name, engine.separator)
+        engine.layout.directory_of(name)
         raise MailboxNotFound(name)
-    rubbish = engine.path(DELETED_PREFIX + secrets.token_hex(8))
+    rubbish = DELETED_PREFIX + secrets.token_hex(8)
+    if engine.nested is not None:
+        with engine.transaction(durable=True) as transaction:
+            transaction.execute("INSERT INTO renaming (old, new, name) VALUES (?, ?, '')", (row.directory, rubbish))
+        finish_renames(engine)
+        return rubbish
     with contextlib.suppress(FileNotFoundError):
-        disk.rename(engine.path(row.directory), rubbish)
+        disk.rename(engine.path(row.directory), engine.path(rubbish))
         disk.fsync_directory(engine.location.root)
     if engine.location.control:
         # First by name, as the mailbox: one made again with this name begins without it.
         with contextlib.suppress(FileNotFoundError):
-            old = f"{engine.location.control}/{os.path.basename(rubbish)}"
-            disk.rename(engine.control(row.directory), old)
+            disk.rename(engine.control(row.directory), f"{engine.location.control}/{rubbish}")
             disk.fsync_directory(engine.location.control)
     with engine.transaction(durable=True) as transaction:
         transaction.remove_mailbox(row)
@@ -196,11 +204,14 @@ def has_children(engine: Engine, name: MailboxName) -> bool:
     return any(row.name.startswith(prefix) for row in engine.rows.values())
 
 
-def remove_rubbish(engine: Engine, path: str = "") -> None:
-    """Remove deleted mailboxes' files: ``path``, or all that an interrupted removal left."""
-    roots = [engine.location.root, *([engine.location.control] if engine.location.control else [])]
-    paths = [f"{root}/{os.path.basename(path)}" for root in roots] if path else []
-    if not path:
+def remove_rubbish(engine: Engine, name: str = "") -> None:
+    """Remove deleted mailboxes' files: those of ``name``, or all that an interrupted removal left."""
+    if engine.nested is not None:
+        roots = engine.nested.rubbish()
+    else:
+        roots = [engine.location.root, *([engine.location.control] if engine.location.control else [])]
+    paths = [f"{root}/{name}" for root in roots] if name else []
+    if not name:
         for root in roots:
             with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
                 paths += [entry.path for entry in entries if entry.name.startswith(DELETED_PREFIX)]
@@ -210,8 +221,9 @@ def remove_rubbish(engine: Engine, path: str = "") -> None:
 
 def rename(engine: Engine, old: MailboxName, new: MailboxName) -> None:
     """Rename a mailbox (not INBOX) or a level, with its inferiors."""
-    old, new = check_name(old, engine.separator), check_name(new, engine.separator)
-    directory_of(new, engine.separator)
+    layout = engine.layout
+    old, new = layout.check_name(old), layout.check_name(new)
+    layout.directory_of(new)
     prefix = old + engine.separator
     moving = [row for row in engine.rows.values() if row.name == old or row.name.startswith(prefix)]
     if new == INBOX or engine.row_named(new) is not None:
@@ -225,17 +237,32 @@ def rename(engine: Engine, old: MailboxName, new: MailboxName) -> None:
         name = MailboxName(new + row.name[len(old) :])
         if engine.row_named(name) is not None:
             raise MailboxExists(name)
-        pairs.append((row.directory, directory_of(name, engine.separator), name))
+        pairs.append((row.directory, layout.directory_of(name), name))
+    if isinstance(layout, Nested):
+        pairs = [(layout.level_of(layout.directory_of(old)), layout.level_of(layout.directory_of(new)), new)]
+        _require_free(engine, pairs[0][1], new)
     with engine.transaction(durable=True) as transaction:
         transaction.database.executemany("INSERT INTO renaming (old, new, name) VALUES (?, ?, ?)", pairs)
     finish_renames(engine)
 
 
+def _require_free(engine: Engine, directory: str, name: MailboxName) -> None:
+    """A level cannot take in another: as Dovecot, which has one directory for both. An empty directory is in nobody's way."""
+    for root in {engine.location.root, engine.location.control or engine.location.root}:
+        with contextlib.suppress(FileNotFoundError), os.scandir(f"{root}/{directory}") as entries:
+            if any(entries):
+                raise MailboxExists(name)
+
+
 def finish_renames(engine: Engine) -> None:
-    """Do what ``rename`` has committed to."""
+    """Do what ``rename`` and ``delete`` have committed to."""
     with engine.mutex:
         pairs = list(engine.database.execute("SELECT old, new, name FROM renaming"))
     if not pairs:
+        return
+    if engine.nested is not None:
+        for old, new, name in pairs:
+            _finish_nested(engine, engine.nested, old, new, name)
         return
     rows = {row.directory: row for row in engine.rows.values()}
     for old, new, _ in pairs:
@@ -255,6 +282,30 @@ def finish_renames(engine: Engine) -> None:
         transaction.execute("DELETE FROM renaming")
 
 
+def _finish_nested(engine: Engine, directories: NestedDirectories, old: str, new: str, name: str) -> None:
+    """One pair: levels that move, or (no name) a mailbox and what its rubbish is called. A disk that refuses ends it: the next look at the
+    tree says what there is."""
+    try:
+        if name:
+            directories.rename(old, new)
+        else:
+            directories.set_aside(old, new)
+    except OSError:
+        with engine.transaction(durable=True) as transaction:
+            transaction.execute("DELETE FROM renaming WHERE old = ?", (old,))
+        raise
+    with engine.transaction(durable=True) as transaction:
+        for row in list(engine.rows.values()):
+            if not name and row.directory == old:
+                transaction.remove_mailbox(row)
+            elif name and f"{row.directory}/".startswith(f"{old}/"):
+                levels = engine.separator.join(row.name.split(engine.separator)[old.count("/") + 1 :])
+                row.name = engine.separator.join([name, levels] if levels else [name])
+                row.directory = new + row.directory[len(old) :]
+                transaction.tree_changed(row)
+        transaction.execute("DELETE FROM renaming WHERE old = ?", (old,))
+
+
 def superiors(names: Iterable[str], separator: str) -> set[str]:
     """Every name above one of these: those that are no mailboxes themselves are only levels."""
     found: set[str] = set()
@@ -270,6 +321,9 @@ def superiors(names: Iterable[str], separator: str) -> set[str]:
 def directories(engine: Engine) -> set[str]:
     """The directories that are mailboxes, or would be if their names allowed it."""
     found = {""}
+    if engine.nested is not None:
+        with disk.meaning():
+            return (found | engine.nested.mailboxes()) - engine.unnamed
     with disk.meaning(), os.scandir(engine.location.root) as entries:
         for entry in entries:
             if entry.path == engine.location.inbox:

@@ -153,6 +153,8 @@ def test_what_is_no_file_or_no_text(tmp_path: Path) -> None:
             VALID + "[metadata]\nenabled = false\n[sieve]\nimapsieve_url = 'sieve://x'\n",
             "sieve.imapsieve_url: needs metadata.enabled",
         ),
+        (VALID + "[mail]\nlocation = 'maildir:~/mail:LAYOUT=odd'\n", "there are LAYOUT=Maildir++ and LAYOUT=fs"),
+        (VALID + "[mail]\nlocation = 'maildir:~/mail:DIRNAME=x'\n", "with LAYOUT=fs"),
     ],
 )
 def test_single_mistakes(text: str, problem: str, file: Path) -> None:

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 
 ARCHIVE = MailboxName("Archive")
 STEPS = 60
+NESTED = ":LAYOUT=fs"
 
 
 def message(number: int) -> bytes:
@@ -58,6 +59,10 @@ async def prepare(store: MaildirStore, user: User) -> None:
     selection = await account.select(INBOX)
     await selection.store([2, 3], StoreOp.ADD, Flags(DELETED))
     await selection.copy([1], MailboxName("Tree.Leaf"))
+    if NESTED in user.location:
+        for name in ("Box", "Box.Inner"):
+            await account.create(MailboxName(name))
+            await selection.copy([4], MailboxName(name))
     await selection.close()
 
 
@@ -118,17 +123,28 @@ async def op_metadata(store: MaildirStore, account: MaildirAccount) -> None:
     await account.set_metadata(INBOX, {"/private/comment": b"new", "/private/x": None})
 
 
+async def op_delete_above(store: MaildirStore, account: MaildirAccount) -> None:
+    """Of nested mailboxes the one above is taken apart."""
+    await account.delete(MailboxName("Box"))
+
+
 Operation = Callable[[MaildirStore, MaildirAccount], Awaitable[None]]
 OPERATIONS: dict[str, Operation] = {
     name.removeprefix("op_"): value for name, value in list(globals().items()) if name.startswith("op_")
 }
 
 
-def user_in(directory: Path) -> User:
-    return User("kim@example.net", directory / "kim", f"maildir:{directory}/kim/Maildir")
+CASES: list[tuple[str, str]] = [(name, "") for name in OPERATIONS if name != "delete_above"] + [
+    (name, NESTED) for name in ("create", "delete_above", "rename")
+]
+"""Operations and the layout that they happen in."""
 
 
-def run_child(directory: Path, operation: Operation, stop_at: int) -> tuple[bool, bool]:
+def user_in(directory: Path, layout: str = "") -> User:
+    return User("kim@example.net", directory / "kim", f"maildir:{directory}/kim/Maildir{layout}")
+
+
+def run_child(directory: Path, operation: Operation, stop_at: int, layout: str = "") -> tuple[bool, bool]:
     """``(stopped at that step, operation was acknowledged)``."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -143,7 +159,7 @@ def run_child(directory: Path, operation: Operation, stop_at: int) -> tuple[bool
 
         async def main() -> None:
             store = MaildirStore(config(directory))
-            account = await store.open(user_in(directory))
+            account = await store.open(user_in(directory, layout))
             disk.failpoint = failpoint
             await operation(store, account)
             os.write(writer, b"done")
@@ -167,11 +183,11 @@ def run_child(directory: Path, operation: Operation, stop_at: int) -> tuple[bool
 State = dict[str, dict[int, bytes]]
 
 
-async def look(directory: Path) -> State:
+async def look(directory: Path, layout: str = "") -> State:
     """Every mailbox's uids and octets, with index and Maildir in agreement."""
     store = MaildirStore(config(directory))
     try:
-        account = await store.open(user_in(directory))
+        account = await store.open(user_in(directory, layout))
         state: State = {}
         for info in await account.list():
             if not info.selectable:
@@ -209,9 +225,9 @@ def numbers(state: State, name: str | None = None) -> set[int]:
 
 
 @pytest.mark.parametrize(
-    "name", [name if name == "save" else pytest.param(name, marks=pytest.mark.e2e) for name in OPERATIONS]
+    ("name", "layout"), [case if case == ("save", "") else pytest.param(*case, marks=pytest.mark.e2e) for case in CASES]
 )
-def test_killed_at_every_step(tmp_path: Path, name: str) -> None:
+def test_killed_at_every_step(tmp_path: Path, name: str, layout: str) -> None:
     operation = OPERATIONS[name]
     for stop_at in range(1, STEPS):
         directory = tmp_path / str(stop_at)
@@ -219,14 +235,14 @@ def test_killed_at_every_step(tmp_path: Path, name: str) -> None:
 
         async def setup(directory: Path = directory) -> None:
             store = MaildirStore(config(directory))
-            await prepare(store, user_in(directory))
+            await prepare(store, user_in(directory, layout))
             await store.close()
 
         asyncio.run(setup())
         names_before = listed(directory)
-        stopped, acknowledged = run_child(directory, operation, stop_at)
+        stopped, acknowledged = run_child(directory, operation, stop_at, layout)
         names_between = listed(directory)
-        state = asyncio.run(look(directory))
+        state = asyncio.run(look(directory, layout))
         names_after = listed(directory)
         for older, newer in ((names_before, names_between), (names_between, names_after), (names_before, names_after)):
             for guid in older.keys() & newer.keys():
@@ -234,7 +250,7 @@ def test_killed_at_every_step(tmp_path: Path, name: str) -> None:
                     assert older[guid][uid] == newer[guid][uid], f"step {stop_at}: uid {uid} names another message"
         check(name, state, acknowledged, stop_at)
         check_annotations(directory, name, acknowledged)
-        assert asyncio.run(look(directory)) == state, "a second look sees something else"
+        assert asyncio.run(look(directory, layout)) == state, "a second look sees something else"
         if not stopped:
             assert stop_at > 1, "the operation has no durable step"
             return
@@ -270,6 +286,9 @@ def check(name: str, state: State, acknowledged: bool, step: int) -> None:
         assert state["Fresh.One"] == {}
     if name == "delete" and acknowledged:
         assert "Tree.Leaf" not in state
+    if name == "delete_above":
+        assert numbers(state, "Box.Inner") == {4}
+        assert not acknowledged or "Box" not in state
 
 
 def check_annotations(directory: Path, name: str, acknowledged: bool) -> None:
@@ -278,7 +297,7 @@ def check_annotations(directory: Path, name: str, acknowledged: bool) -> None:
     old, new = ({"/private/comment": text, **more} for text, more in ((b"old", {"/private/x": b"old"}), (b"new", {})))
     inbox = metadata.parse_annotations((maildir / metadata.FILE_NAME).read_bytes())
     assert inbox == new if acknowledged and name == "metadata" else inbox in (old, new)
-    for leaf in maildir.glob(".*Leaf"):
+    for leaf in [*maildir.glob(".*Leaf"), *maildir.glob("*/**/Leaf")]:
         assert metadata.parse_annotations((leaf / metadata.FILE_NAME).read_bytes()) == {"/private/comment": b"leaf"}
     if name == "rename_inbox" and acknowledged:
         assert metadata.parse_annotations((maildir / ".Old" / metadata.FILE_NAME).read_bytes()) == old

@@ -23,6 +23,7 @@ from mas.storage.mime.section import Section
 from mas.storage.model import INBOX
 from mas.storage.store import MaildirStore
 from tests.crash.test_kill import (
+    CASES,
     OPERATIONS,
     STEPS,
     Operation,
@@ -71,7 +72,9 @@ async def tell(account: MaildirAccount) -> Told:
     return told
 
 
-def run_child(directory: Path, after: Path, operation: Operation, stop_at: int, seed: int) -> tuple[bool, Told | None]:
+def run_child(
+    directory: Path, after: Path, operation: Operation, stop_at: int, seed: int, layout: str = ""
+) -> tuple[bool, Told | None]:
     """``(the power failed at that step, what was told after the answer)``. What the disk has then is ``after``."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -95,7 +98,7 @@ def run_child(directory: Path, after: Path, operation: Operation, stop_at: int, 
             kept.append(Disk(directory))
             kept[0].watch()
             store = MaildirStore(config(directory))
-            account = await store.open(user_in(directory))
+            account = await store.open(user_in(directory, layout))
             disk.failpoint = failpoint
             await operation(store, account)
             disk.failpoint = None
@@ -117,11 +120,11 @@ def run_child(directory: Path, after: Path, operation: Operation, stop_at: int, 
     return os.WEXITSTATUS(status) == 9, json.loads(said) if said else None
 
 
-async def look(directory: Path) -> Told:
+async def look(directory: Path, layout: str = "") -> Told:
     """After the cut: every mailbox as a client sees it, with index, Maildir and uid lists in agreement."""
     store = MaildirStore(config(directory))
     try:
-        account = await store.open(user_in(directory))
+        account = await store.open(user_in(directory, layout))
         for info in await account.list():
             if info.selectable:
                 await account.synchronise(account.faces[info.name])
@@ -172,27 +175,29 @@ def content(told: Told) -> dict[str, dict[int, bytes]]:
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.e2e), pytest.param(2, marks=pytest.mark.e2e)])
 @pytest.mark.parametrize(
-    "name", [name if name == "save" else pytest.param(name, marks=pytest.mark.e2e) for name in OPERATIONS]
+    ("name", "layout"), [case if case == ("save", "") else pytest.param(*case, marks=pytest.mark.e2e) for case in CASES]
 )
-def test_power_cut_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, seed: int) -> None:
+def test_power_cut_at_every_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, layout: str, seed: int
+) -> None:
     for stop_at in range(1, STEPS):
         directory, after = tmp_path / str(stop_at), tmp_path / f"{stop_at}-after"
         directory.mkdir()
 
         async def setup(directory: Path = directory) -> Told:
             store = MaildirStore(config(directory))
-            await prepare(store, user_in(directory))
-            told = await tell(await store.open(user_in(directory)))
+            await prepare(store, user_in(directory, layout))
+            told = await tell(await store.open(user_in(directory, layout)))
             await store.close()
             return told
 
         before = asyncio.run(setup())
         names = listed(directory)
-        stopped, told = run_child(directory, after, OPERATIONS[name], stop_at, seed and seed * 1000 + stop_at)
+        stopped, told = run_child(directory, after, OPERATIONS[name], stop_at, seed and seed * 1000 + stop_at, layout)
         with monkeypatch.context() as patched:
             boot_again(patched)
-            now = asyncio.run(look(after))
-            assert asyncio.run(look(after)) == now, "a second look sees something else"
+            now = asyncio.run(look(after, layout))
+            assert asyncio.run(look(after, layout)) == now, "a second look sees something else"
         step = f"step {stop_at}"
         assert now["quota"] == sums(now), step
         if told is not None:

@@ -48,6 +48,7 @@ class Dovecot:
     def __init__(self, home: Path, options: str = "") -> None:
         self.home = home
         self.location = f"maildir:{home}/Maildir" + options.format(home=home)
+        self.separator = "/" if "LAYOUT=fs" in options else "."
         self.config = home / "dovecot.conf"
         self.config.write_text(CONFIG.format(home=home, location=self.location))
 
@@ -93,6 +94,10 @@ def user(dovecot: Dovecot) -> User:
     return User("kim", dovecot.home, dovecot.location)
 
 
+def store_of(dovecot: Dovecot) -> MaildirStore:
+    return MaildirStore(config(dovecot.home, f'mailbox = []\n[mail]\nseparator = "{dovecot.separator}"'))
+
+
 @pytest.mark.parametrize(
     "dovecot",
     [
@@ -101,28 +106,34 @@ def user(dovecot: Dovecot) -> User:
         ":INBOX={home}/Maildir/.INBOX",
         ":CONTROL={home}/control:INDEX={home}/index",
         ":INBOX={home}/inbox:CONTROL={home}/control:VOLATILEDIR={home}/volatile",
+        ":LAYOUT=fs",
+        ":LAYOUT=fs:DIRNAME=mAildir",
+        ":LAYOUT=fs:INBOX={home}/Maildir/INBOX:CONTROL={home}/control:INDEX={home}/index",
+        ":LAYOUT=fs:DIRNAME=mAildir:CONTROL={home}/control",
+        ":INBOX={home}/inbox:CONTROL={home}/Maildir",
     ],
     indirect=True,
 )
 def test_dovecot_to_mas_and_back(dovecot: Dovecot) -> None:
+    archive, largest = MailboxName(f"Archive{dovecot.separator}2024"), MailboxName(f"New{dovecot.separator}Größe")
     for number in range(1, 6):
         dovecot("save", "-m", "INBOX", given=MESSAGE.format(n=number))
-    dovecot("mailbox", "create", "-s", "Archive.2024")
+    dovecot("mailbox", "create", "-s", archive)
     dovecot("mailbox", "create", "Entwürfe")
     for number in range(6, 9):
-        dovecot("save", "-m", "Archive.2024", given=MESSAGE.format(n=number))
+        dovecot("save", "-m", archive, given=MESSAGE.format(n=number))
     dovecot("flags", "add", "\\Seen $Junk", "mailbox", "INBOX", "1:3")
     dovecot("flags", "add", "\\Flagged Work", "mailbox", "INBOX", "3")
     dovecot("expunge", "mailbox", "INBOX", "2")
     before, status = dovecot.messages("INBOX"), dovecot.status()
 
     async def visit() -> None:
-        store = MaildirStore(config(dovecot.home))
+        store = store_of(dovecot)
         account = await store.open(user(dovecot))
         assert {info.name: info.subscribed for info in await account.list()} == {
             "INBOX": False,
             "Archive": False,
-            "Archive.2024": True,
+            archive: True,
             "Entwürfe": False,
         }
         for name, (messages, uid_next, validity, guid) in status.items():
@@ -145,12 +156,12 @@ def test_dovecot_to_mas_and_back(dovecot: Dovecot) -> None:
         # Now ours: flags, a keyword of our own, a copy, a move, an expunge, new mail, a new mailbox, subscriptions.
         await selection.store([4], StoreOp.ADD, Flags(SEEN, frozenset({"Mine"})))
         await selection.store([1], StoreOp.REMOVE, Flags(0, frozenset({"$Junk"})))
-        await selection.copy([3], MailboxName("Archive.2024"))
-        await account.create(MailboxName("New.Größe"))
-        await selection.move([5], MailboxName("New.Größe"))
+        await selection.copy([3], archive)
+        await account.create(largest)
+        await selection.move([5], largest)
         assert await put(store, account, octets=[MESSAGE.format(n=9).encode()], delivery=True) == [6]
-        await account.subscribe(MailboxName("New.Größe"))
-        await account.unsubscribe(MailboxName("Archive.2024"))
+        await account.subscribe(largest)
+        await account.unsubscribe(archive)
         await account.rename(MailboxName("Entwürfe"), MailboxName("Drafts"))
         await selection.close()
         assert await account.write(lambda: verifying.verify(account.engine)) == []
@@ -166,7 +177,7 @@ def test_dovecot_to_mas_and_back(dovecot: Dovecot) -> None:
     }
     for uid in (1, 3, 4):
         assert after[uid][1:] == before[uid][1:]
-    assert {uid: flags for uid, (flags, _, _) in dovecot.messages("Archive.2024").items()} == {
+    assert {uid: flags for uid, (flags, _, _) in dovecot.messages(archive).items()} == {
         1: set(),
         2: set(),
         3: set(),
@@ -176,8 +187,8 @@ def test_dovecot_to_mas_and_back(dovecot: Dovecot) -> None:
     assert again["Drafts"] == status["Entwürfe"]
     assert again["INBOX"][2:] == status["INBOX"][2:]
     assert again["INBOX"][1] == "7"
-    assert again["New.Größe"][:2] == ("1", "2")
-    assert dovecot("mailbox", "list", "-s")[1:] == ["New.Größe"]
+    assert again[largest][:2] == ("1", "2")
+    assert dovecot("mailbox", "list", "-s")[1:] == [largest]
 
     # And Dovecot works on, then we again.
     dovecot("flags", "remove", "\\Seen", "mailbox", "INBOX", "uid", "4")
@@ -187,7 +198,7 @@ def test_dovecot_to_mas_and_back(dovecot: Dovecot) -> None:
     last = dovecot.messages("INBOX")
 
     async def revisit() -> None:
-        store = MaildirStore(config(dovecot.home))
+        store = store_of(dovecot)
         account = await store.open(user(dovecot))
         selection = await account.select(INBOX)
         names = selection.snapshot.keywords

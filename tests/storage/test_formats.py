@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mas.errors import InvalidMailboxName, StorageUnavailable
-from mas.storage import keywords, location, numbers, subscriptions, uidlist
+from mas.storage import keywords, layout, location, numbers, subscriptions, uidlist
 from mas.storage import maildir_name as names
 from mas.storage.model import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, MailboxName
 
@@ -79,15 +79,15 @@ DIRECTORIES = [
 
 @pytest.mark.parametrize(("name", "directory"), DIRECTORIES)
 def test_directories(name: str, directory: str) -> None:
-    assert names.directory_of(MailboxName(name), ".") == directory
-    assert names.name_of(directory, ".") == names.check_name(name, ".")
+    assert layout.Layout(".").directory_of(MailboxName(name)) == directory
+    assert layout.Layout(".").name_of(directory) == layout.Layout(".").check_name(name)
 
 
 def test_separator_of_the_configuration() -> None:
-    assert names.directory_of(MailboxName("Archive/2024"), "/") == ".Archive.2024"
-    assert names.name_of(".Archive.2024", "/") == "Archive/2024"
+    assert layout.Layout("/").directory_of(MailboxName("Archive/2024")) == ".Archive.2024"
+    assert layout.Layout("/").name_of(".Archive.2024") == "Archive/2024"
     with pytest.raises(InvalidMailboxName):
-        names.directory_of(MailboxName("a.b"), "/")
+        layout.Layout("/").directory_of(MailboxName("a.b"))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_separator_of_the_configuration() -> None:
 )
 def test_names_that_cannot_be(name: str) -> None:
     with pytest.raises(InvalidMailboxName):
-        names.directory_of(MailboxName(name), ".")
+        layout.Layout(".").directory_of(MailboxName(name))
 
 
 @pytest.mark.parametrize(
@@ -122,29 +122,29 @@ def test_names_that_cannot_be(name: str) -> None:
 )
 def test_directories_that_are_no_mailboxes(directory: str) -> None:
     with pytest.raises(InvalidMailboxName):
-        names.name_of(directory, ".")
+        layout.Layout(".").name_of(directory)
 
 
 @given(st.text(min_size=1, max_size=40))
 def test_every_name_is_refused_or_comes_back(text: str) -> None:
     try:
-        directory = names.directory_of(MailboxName(text), ".")
+        directory = layout.Layout(".").directory_of(MailboxName(text))
     except InvalidMailboxName:
         return
     assert "/" not in directory
     assert directory.isascii()
     assert directory not in (".", "..")
     assert not directory.startswith("..")
-    assert names.name_of(directory, ".") == names.check_name(text, ".")
+    assert layout.Layout(".").name_of(directory) == layout.Layout(".").check_name(text)
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=30))
 def test_every_directory_is_refused_or_comes_back(text: str) -> None:
     try:
-        name = names.name_of("." + text, ".")
+        name = layout.Layout(".").name_of("." + text)
     except InvalidMailboxName:
         return
-    assert names.directory_of(name, ".") == "." + text
+    assert layout.Layout(".").directory_of(name) == "." + text
 
 
 # dovecot-uidlist
@@ -238,16 +238,16 @@ def test_keywords_of_any_octets(data: bytes) -> None:
     ],
 )
 def test_subscriptions(data: bytes, expected: list[str]) -> None:
-    assert subscriptions.parse_subscriptions(data, ".") == expected
-    again = subscriptions.encode_subscriptions([MailboxName(name) for name in expected], ".")
+    assert subscriptions.parse_subscriptions(data, layout.Layout(".")) == expected
+    again = subscriptions.encode_subscriptions([MailboxName(name) for name in expected], layout.Layout("."))
     assert again.startswith(b"V\t2\n\n")
-    assert subscriptions.parse_subscriptions(again, ".") == expected
+    assert subscriptions.parse_subscriptions(again, layout.Layout(".")) == expected
 
 
 @given(st.binary(max_size=100))
 def test_subscriptions_of_any_octets(data: bytes) -> None:
-    for name in subscriptions.parse_subscriptions(data, "."):
-        assert names.check_name(name, ".") == name
+    for name in subscriptions.parse_subscriptions(data, layout.Layout(".")):
+        assert layout.Layout(".").check_name(name) == name
 
 
 # Ranges
@@ -277,10 +277,16 @@ def test_locations() -> None:
     assert (there.root, there.inbox, there.control, there.index) == (f"{home}/m", "/in/kim", f"{home}/c", f"{home}/m")
     there = location.parse_location("maildir:/m/kim:INDEX=~/index:LAYOUT=Maildir++", home)
     assert (there.root, there.index_file) == ("/m/kim", "/home/kim/index/mas-index.sqlite")
+    there = location.parse_location("maildir:~/m:LAYOUT=fs:DIRNAME=mAildir", home)
+    assert (there.nested, there.dirname, there.inbox) == (True, "mAildir", f"{home}/m/INBOX/mAildir")
+    there = location.parse_location("maildir:~/m:DIRNAME=x:INBOX=~/in:LAYOUT=fs:CONTROL=~/m", home)
+    assert (there.inbox, there.control) == (f"{home}/in", "")
     for text in (
         "mbox:~/mail",
         "maildir:mail",
-        "maildir:~/m:LAYOUT=fs",
+        "maildir:~/m:LAYOUT=odd",
+        "maildir:~/m:DIRNAME=x",
+        "maildir:~/m:LAYOUT=fs:DIRNAME=a/b",
         "maildir:~/m:CONTROL=c",
         "maildir:~/m:X=/y",
         "maildir:/a\0b",
