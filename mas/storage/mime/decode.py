@@ -28,16 +28,15 @@ def decoded(pieces: Iterable[bytes], encoding: int, *, strict: bool) -> Iterator
 
 
 _WHITE = b" \t\r\n"
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_NOT_BASE64 = bytes(set(range(256)).difference(_BASE64))
 
 
 def _base64(pieces: Iterable[bytes], strict: bool) -> Iterator[bytes]:
     rest = b""
     ended = False
     for piece in pieces:
-        text = rest + piece.translate(None, _WHITE)
-        if not strict:
-            text = _NOT_BASE64.sub(b"", text)
+        text = rest + piece.translate(None, _WHITE if strict else _NOT_BASE64)
         whole = len(text) & ~3
         text, rest = text[:whole], text[whole:]
         if not text:
@@ -72,6 +71,7 @@ def _lenient_base64(text: bytes) -> bytes:
 
 _BAD_QP = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*+(?:\r?\n|\Z))")
 _TRAILING = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n)")
+_ENDS = (b" \r\n", b" \n", b"\t\r\n", b"\t\n")
 
 
 def _quoted_printable(pieces: Iterable[bytes], strict: bool) -> Iterator[bytes]:
@@ -100,7 +100,10 @@ def _cut(text: bytes) -> int:
 def _qp(text: bytes, strict: bool) -> bytes:
     if strict and _BAD_QP.search(text):
         raise UnknownEncoding("quoted-printable: '=' without two hexadecimal digits")
-    return binascii.a2b_qp(_TRAILING.sub(b"", text))
+    # Mostly there is none: four looks for a few octets cost nothing beside the expression, which stops at every blank.
+    if any(end in text for end in _ENDS):
+        text = _TRAILING.sub(b"", text)
+    return binascii.a2b_qp(text)
 
 
 def _uuencode(pieces: Iterable[bytes], strict: bool) -> Iterator[bytes]:
