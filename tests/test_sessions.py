@@ -200,7 +200,7 @@ async def test_a_locked_file_delays_a_login_and_not_the_loop(two: tuple[Registry
         await asyncio.sleep(0)
     assert not waiting.done()
     holder.execute("COMMIT")
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     holder.close()
 
 

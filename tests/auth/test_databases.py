@@ -163,7 +163,7 @@ async def test_a_server_that_is_killed_and_comes_back(
     server: MariaDb | Postgres = request.getfixturevalue(f"{name}_server")
     await make_table(server)
     await add(server, "kim@example.net", "ann@example.net", "joe@example.net")
-    auth = accounts(server.url, auth='cache_ttl = "0s"\ntimeout = "3s"')
+    auth = accounts(server.url, auth='cache_ttl = "0s"\ntimeout = "30s"')
     await asyncio.gather(*(auth.verify("kim@example.net", SECRET, IMAP) for _ in range(20)))
     server.kill()
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import imaplib
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from imapclient import IMAPClient
 
 from tests.support.builders import MULTIPART, message
 from tests.support.host import Host, running_host
+from tests.support.servers import need
 
 pytestmark = pytest.mark.e2e
 USER = "kim@example.net"
@@ -72,14 +72,13 @@ def test_idle_with_imapclient(host: Host) -> None:
         client.select_folder("INBOX")
         client.idle()
         host.deliver(USER, message(1))
-        assert (1, b"EXISTS") in client.idle_check(timeout=10)
+        assert (1, b"EXISTS") in client.idle_check(timeout=60)
         client.idle_done()
         assert client.search(["UNSEEN"]) == [1]
 
 
 def test_mbsync_twice_transfers_nothing_the_second_time(host: Host, tmp_path: Path) -> None:
-    if shutil.which("mbsync") is None:
-        pytest.skip("mbsync is not installed")
+    need("mbsync")
     for number in range(1, 31):
         host.deliver(USER, message(number))
     local = tmp_path / "local"
@@ -132,8 +131,7 @@ SyncState *
 
 
 def test_curl(host: Host) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    need("curl")
     host.deliver(USER, message(1))
     done = subprocess.run(
         [

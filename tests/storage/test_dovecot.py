@@ -18,10 +18,11 @@ from mas.storage.store import MaildirStore
 from mas.user import User
 from tests.storage.conftest import config
 from tests.storage.test_account import contents, put
+from tests.support.servers import need
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(not shutil.which("doveadm") or os.getuid() != 0, reason="needs doveadm and root"),
+    pytest.mark.skipif(os.getuid() != 0, reason="needs root"),
 ]
 NOBODY = 65534
 CONFIG = """
@@ -46,6 +47,7 @@ class Dovecot:
     """doveadm on one Maildir, without any server."""
 
     def __init__(self, home: Path, options: str = "") -> None:
+        need("doveadm")
         self.home = home
         self.location = f"maildir:{home}/Maildir" + options.format(home=home)
         self.separator = "/" if "LAYOUT=fs" in options else "."

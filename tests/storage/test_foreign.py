@@ -178,7 +178,7 @@ async def test_two_processes_learn_of_each_other(stores: Callable[..., MaildirSt
     mine.on_change(woken.set)
 
     async def next_change() -> list[tuple[ChangeKind, int]]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not mine.has_changes():
                 woken.clear()
                 await woken.wait()

@@ -70,12 +70,12 @@ def test_dotlock_in_a_missing_directory(tmp_path: Path) -> None:
 
 def test_account_lock_excludes_and_counts(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
-    one, two = AccountLock(path, 5.0), AccountLock(path, 0.05)
+    one, two = AccountLock(path, 60.0), AccountLock(path, 0.05)
     one.acquire()
     with pytest.raises(StorageUnavailable, match="locked by another process"):
         two.acquire()
     assert one.advance() == two.generation == 1
-    waiter = AccountLock(path, 5.0)
+    waiter = AccountLock(path, 60.0)
     held = threading.Event()
 
     def wait() -> None:
@@ -87,7 +87,7 @@ def test_account_lock_excludes_and_counts(tmp_path: Path) -> None:
     thread.start()
     assert not held.is_set()
     one.release()
-    assert held.wait(5)
+    assert held.wait(60)
     thread.join()
     # The file was removed by hand: the next one makes another, and never counts backwards.
     os.unlink(path)

@@ -51,7 +51,7 @@ async def compose(config: Config, registry: Registry, _: Birth) -> Composition:
 
     limits = {"imap": config.imap.max_login_connections_per_ip}
     services = {
-        name: Service(name, hanging, max_login_connections_per_ip=limits.get(name, 0), handshake_timeout=5)
+        name: Service(name, hanging, max_login_connections_per_ip=limits.get(name, 0), handshake_timeout=60)
         for name in ("imap", "lmtp", "sieve", "auth")
     }
     return Composition(services, close, (Job("trace", 0.05, job),))

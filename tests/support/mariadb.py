@@ -15,19 +15,17 @@ from types import TracebackType
 import pymysql
 
 from tests.support.ports import free_ports
+from tests.support.servers import need
 
 DEADLINE = 60.0
-
-
-def available() -> bool:
-    """Whether this host has the programs."""
-    return bool(shutil.which("mariadbd") and shutil.which("mariadb-install-db"))
 
 
 class MariaDb:
     """One server, empty at first, with the database ``mail`` and the user ``mail`` with the password ``secret``."""
 
     def __init__(self) -> None:
+        for program in ("mariadbd", "mariadb-install-db"):
+            need(program)
         self.directory = Path(tempfile.mkdtemp(prefix="mas-mariadb-"))
         (self.port,) = free_ports(1)
         self.process: subprocess.Popen[bytes] | None = None

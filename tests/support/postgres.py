@@ -15,21 +15,22 @@ from typing import Any
 
 from tests.support.mariadb import DEADLINE
 from tests.support.ports import free_ports
+from tests.support.servers import need
 
 
-def programs() -> Path | None:
-    """The directory of initdb, postgres and psql; None without PostgreSQL."""
+def programs() -> Path:
+    """The directory of initdb, postgres and psql."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if found:
         return found[-1].parent
-    which = shutil.which("initdb")
-    return Path(which).parent if which else None
+    return Path(need("initdb")).parent
 
 
 class Postgres:
     """One server with trusting authentication and the database ``postgres``."""
 
     def __init__(self) -> None:
+        self._bin = programs()
         self.directory = Path(tempfile.mkdtemp(prefix="mas-postgres-"))
         (self.port,) = free_ports(1)
         self.process: subprocess.Popen[bytes] | None = None
@@ -45,9 +46,7 @@ class Postgres:
         return out.decode()
 
     def __enter__(self) -> Postgres:
-        found = programs()
-        assert found is not None
-        self._bin = found
+        found = self._bin
         if self._user:
             shutil.chown(self.directory, "postgres", "postgres")
         self._run(

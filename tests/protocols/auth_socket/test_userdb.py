@@ -144,7 +144,7 @@ class Talk:
 
     async def run(self) -> bytes:
         channel: Any = self
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.session(channel)
         assert self.out.pop(0).startswith(b"VERSION\t1\t1\nSPID\t")
         return b"".join(self.out)

@@ -47,7 +47,7 @@ class Host:
         """Send, and read all that comes back."""
         if text:
             self.channel.feed(text.encode() if isinstance(text, str) else text)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             waiting = asyncio.ensure_future(self.channel.waiting.wait())
             await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
@@ -66,7 +66,7 @@ class Host:
     async def close(self) -> None:
         if not self.task.done():
             self.channel.feed(b"")
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, 60)
 
 
 def literal(text: str) -> str:
