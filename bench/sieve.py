@@ -1,6 +1,6 @@
 """What a script of 30 rules adds to a delivery: `PYTHONPATH=. python bench/sieve.py`.
 
-The whole decision as a delivery asks for it (looking at the files, a thread, the rules, none of which matches but the last) over a store
+The whole decision as a delivery asks for it (looking at the files, the rules, none of which matches but the last) over a store
 in memory, against a user without a script; without the log line. Prints the median of rounds in microseconds, on the
 clock and of CPU (all threads).
 """

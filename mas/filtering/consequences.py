@@ -39,13 +39,23 @@ class Consequences:
     """Of one message for one user. user_email: the user's own address. at_event: the message lies in a mailbox already."""
 
     owner: Filter
-    original: Original
+    view: HeaderView
     answers: Answers
     account: Account
     transaction: Transaction
     user_email: str
     session: str
     at_event: bool = False
+
+    @property
+    def original(self) -> Original:
+        """What composing an answer to the message needs of it."""
+        names = (
+            "subject from to cc bcc resent-to resent-cc resent-bcc message-id references in-reply-to auto-submitted precedence "
+            "x-auto-response-suppress list-id list-help list-subscribe list-unsubscribe list-post list-owner list-archive"
+        )
+        header = {name: [value.strip() for value in self.view.header(name)] for name in names.split()}
+        return Original(header, self.view.block, self.transaction.sender, self.transaction.recipient)
 
     async def carry_out(self, action: Consequence) -> bool:
         """Do one of them. False: it failed, and the message must stay with the user. Raises StorageUnavailable, DiskFull."""
@@ -77,8 +87,8 @@ class Consequences:
                     await self.owner.keep_copy(await self.answers.whole(), self.account)
                 return False
         head = f"X-Sieve: MAS\r\nX-Sieve-Redirected-From: {self.transaction.recipient}\r\n".encode()
-        whole, original = await self.answers.whole(action.edits), self.original
-        message_id = original.first("message-id")
+        whole = await self.answers.whole(action.edits)
+        message_id = self.original.first("message-id")
         await self._send(
             "redirect",
             self.envelope_from(self.owner.settings.redirect_envelope_from),

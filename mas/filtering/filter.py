@@ -26,9 +26,8 @@ from mas.filtering.decided import in_words
 from mas.filtering.lists import Lists
 from mas.filtering.memory import Memory
 from mas.filtering.scripts import Broken, Scripts
-from mas.filtering.steps import Steps
+from mas.filtering.steps import Steps, may_run_on_loop
 from mas.filtering.view import HeaderView
-from mas.outgoing.compose import Original
 from mas.outgoing.queue import Envelope as OutgoingEnvelope
 from mas.outgoing.queue import Queue
 from mas.sieve.actions import Edit, FileCopy, FileInto, Keep, Pipe, Redirect, Reject
@@ -36,7 +35,6 @@ from mas.sieve.definition import Registry
 from mas.sieve.interpreter import Result, Run
 from mas.sieve.limits import Limits
 from mas.sieve.message import Transaction
-from mas.sieve.questions import Question
 from mas.storage.contents import mime_limits
 from mas.storage.interface import Account, Incoming, Store
 from mas.storage.model import INBOX, SYSTEM_FLAGS, Flags, MailboxName, SaveOptions
@@ -104,33 +102,31 @@ class Filter:
             delimiter=self.config.lmtp.recipient_delimiter,
         )
 
-        def begin() -> tuple[HeaderView, list[Broken], Steps | None, Question | Result | None]:
-            found, broken = self.scripts.of(user)
-            view = HeaderView(message.header(), message.size)
-            if not found:
-                return view, broken, None, None
-            steps = Steps(lambda clock: self._run(view, transaction, user, clock).scripts(found))
-            return view, broken, steps, steps.send(None)
-
-        view, broken, steps, step = await asyncio.to_thread(begin)
+        ready = self.scripts.ready(user)
+        found, broken = await asyncio.to_thread(self.scripts.of, user) if ready is None else ready
         for script in broken:
             await self._tell_broken(user, script, envelope)
-        if steps is None or step is None:
+        if not found:
             return Decision([default])
+        view = HeaderView(message.header(), message.size)
 
         async def content() -> bytes:
             return b"".join([chunk async for chunk in message.whole().chunks()])
 
         answers = Answers(self, content, account, transaction)
+        steps = Steps(
+            lambda clock: self._run(view, transaction, user, clock).scripts(found),
+            on_loop=may_run_on_loop(found, view.block),
+        )
+        step = await steps.go()
         while not isinstance(step, Result):
-            step = await asyncio.to_thread(steps.send, await answers.answer(step))
+            step = await steps.go(await answers.answer(step))
         if step.error:
             await self._tell_failed(user, step, envelope)
         if self.settings.discard and _discards(step):
             step = await self._instead(step, view, answers, transaction, user, envelope)
         _log.info("decided", actions=in_words(step), user=user.name, session=envelope.session)
-        original = original_of(view, transaction)
-        after = Consequences(self, original, answers, account, transaction, self.email(user), envelope.session)
+        after = Consequences(self, view, answers, account, transaction, self.email(user), envelope.session)
         return await self._decision(step, view, after, default)
 
     async def _instead(
@@ -144,20 +140,15 @@ class Filter:
     ) -> Result:
         """What the discard script decides; what else the others decided (vacation, notify) stays."""
 
-        def begin() -> tuple[list[Broken], Steps | None, Question | Result | None]:
-            found, broken = self.scripts.named([self.settings.discard], user)
-            if not found:
-                return broken, None, None
-            steps = Steps(lambda clock: self._run(view, transaction, user, clock, implicit_keep=False).scripts(found))
-            return broken, steps, steps.send(None)
-
-        broken, steps, step = await asyncio.to_thread(begin)
+        found, broken = await asyncio.to_thread(self.scripts.named, [self.settings.discard], user)
         for script in broken:
             await self._tell_broken(user, script, envelope)
-        if steps is None or step is None:
+        if not found:
             return first
+        steps = Steps(lambda clock: self._run(view, transaction, user, clock, implicit_keep=False).scripts(found))
+        step = await steps.go()
         while not isinstance(step, Result):
-            step = await asyncio.to_thread(steps.send, await answers.answer(step))
+            step = await steps.go(await answers.answer(step))
         if step.error:
             await self._tell_failed(user, step, envelope)
         step.actions[:0] = first.actions
@@ -364,16 +355,6 @@ def _discards(result: Result) -> bool:
 def _redirect_key(action: Redirect, view: HeaderView) -> str:
     ids = view.header("message-id")
     return f"redirect\0{action.address.lower()}\0{ids[0].strip()}" if ids else ""
-
-
-def original_of(view: HeaderView, transaction: Transaction) -> Original:
-    """What composing an answer to a message needs of it."""
-    names = (
-        "subject from to cc bcc resent-to resent-cc resent-bcc message-id references in-reply-to auto-submitted precedence "
-        "x-auto-response-suppress list-id list-help list-subscribe list-unsubscribe list-post list-owner list-archive"
-    )
-    header = {name: [value.strip() for value in view.header(name)] for name in names.split()}
-    return Original(header, view.block, transaction.sender, transaction.recipient)
 
 
 def flags_of(names: Sequence[str] | None) -> Flags:

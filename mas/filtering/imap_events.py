@@ -24,7 +24,7 @@ from mas.errors import MailboxError, MailboxNotFound, MasError, StorageUnavailab
 from mas.events.model import Cause, MailEvent
 from mas.filtering.answers import Answers
 from mas.filtering.consequences import Consequences
-from mas.filtering.filter import Filter, flags_of, original_of, zone_minutes
+from mas.filtering.filter import Filter, flags_of, zone_minutes
 from mas.filtering.imap_rules import Rules
 from mas.filtering.scripts import Broken
 from mas.filtering.steps import Steps
@@ -179,9 +179,9 @@ class ImapEvents:
             )
 
         steps = Steps(lambda clock: start(clock).scripts(programs))
-        step = await asyncio.to_thread(steps.send, None)
+        step = await steps.go()
         while not isinstance(step, Result):
-            step = await asyncio.to_thread(steps.send, await answers.answer(step))
+            step = await steps.go(await answers.answer(step))
         if step.error:
             _log.error(
                 "script failed at an IMAP event, message left as it is",
@@ -195,8 +195,7 @@ class ImapEvents:
             )
             if own is not None and step.error_script == own.name:
                 await owner.tell_user(user, own.name, [str(step.error)])
-        original = original_of(message.view, transaction)
-        after = Consequences(owner, original, answers, account, transaction, email, "", at_event=True)
+        after = Consequences(owner, message.view, answers, account, transaction, email, "", at_event=True)
         await self._carry_out(step, selection, message, after)
 
     async def _carry_out(self, result: Result, selection: Selection, message: _Message, after: Consequences) -> None:

@@ -4,14 +4,15 @@ There are two languages: what the administrator's scripts may use may be more th
 
 Order: the administrator's ``before``, the user's own (or ``default`` when there is none), ``after``. A folder stands for all its
 ``*.sieve`` files in the order of their names. A file whose identity (inode, size, mtime) has not changed is not read again.
-All methods but ``none_for`` block: call them in a thread.
+All methods but ``none_for`` and ``ready`` block: call them in a thread.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -48,6 +49,10 @@ class Broken:
     problems: Sequence[str]
 
 
+Load = Callable[[Path, bool], Program | Broken | None]
+"""A file's script, None when there is none; whether it is the user's own."""
+
+
 class Scripts:
     """The scripts of this host."""
 
@@ -60,11 +65,21 @@ class Scripts:
 
     def of(self, user: User) -> tuple[list[Program], list[Broken]]:
         """What runs for a user, in order, and what should but does not compile."""
+        return self._of(user, self._load)
+
+    def ready(self, user: User) -> tuple[list[Program], list[Broken]] | None:
+        """The same, when no file has to be read for it. On the loop, as ``none_for``."""
+        try:
+            return self._of(user, self._kept)
+        except LookupError:
+            return None
+
+    def _of(self, user: User, load: Load) -> tuple[list[Program], list[Broken]]:
         settings = self._settings
-        own = self._load(self.path(settings.active, user), personal=True)
+        own = load(self.path(settings.active, user), True)
         if own is None and settings.default:
-            own = self._load(self.path(settings.default, user), personal=False)
-        return _sorted([*self._all(settings.before, user), own, *self._all(settings.after, user)])
+            own = load(self.path(settings.default, user), False)
+        return _sorted([*self._all(settings.before, user, load), own, *self._all(settings.after, user, load)])
 
     def named(self, templates: Sequence[str], user: User) -> tuple[list[Program], list[Broken]]:
         """Scripts of the administrator, in order, and those that do not compile (or are not there)."""
@@ -72,7 +87,7 @@ class Scripts:
             [
                 one or Broken(template, False, [f"{template}: no such script"])
                 for template in templates
-                for one in self._all([template], user)
+                for one in self._all([template], user, self._load)
             ]
         )
 
@@ -95,7 +110,7 @@ class Scripts:
     def included(self, user: User, name: str, personal: bool) -> Program | None:
         """A script that another one includes; None when there is none that compiles."""
         folder = self.path(self._settings.dir if personal else self._settings.global_dir, user)
-        found = self._load(folder / f"{name}.sieve", personal=personal)
+        found = self._load(folder / f"{name}.sieve", personal)
         return found if isinstance(found, Program) else None
 
     def text(self, template: str, user: User) -> str:
@@ -107,26 +122,36 @@ class Scripts:
         text = self.text(template, user)
         return user.home / text[2:] if text.startswith("~/") else Path(text)
 
-    def _all(self, templates: Sequence[str], user: User) -> list[Program | Broken | None]:
+    def _all(self, templates: Sequence[str], user: User, load: Load) -> list[Program | Broken | None]:
         found: list[Program | Broken | None] = []
         for template in templates:
             path = self.path(template, user)
             if path.is_dir():
-                found.extend(self._load(entry, personal=False) for entry in sorted(path.glob("*.sieve")))
+                found.extend(load(entry, False) for entry in sorted(path.glob("*.sieve")))
             else:
-                found.append(self._load(path, personal=False))
+                found.append(load(path, False))
         return found
 
-    def _load(self, path: Path, *, personal: bool) -> Program | Broken | None:
-        key = (str(path), personal)
+    def _kept(self, path: Path, personal: bool) -> Program | Broken | None:
+        """A script as it was compiled; None when there is none. Raises LookupError when its file must be read."""
         try:
-            stat = os.stat(path)
-            identity = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-            with self._lock:
-                cached = self._cache.get(key)
-                if cached and cached[0] == identity:
-                    self._cache.move_to_end(key)
-                    return cached[1]
+            identity = _identity(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise LookupError(path) from error
+        with self._lock:
+            kept = self._cache[str(path), personal]
+            if kept[0] != identity:
+                raise LookupError(path)
+            self._cache.move_to_end((str(path), personal))
+            return kept[1]
+
+    def _load(self, path: Path, personal: bool) -> Program | Broken | None:
+        with contextlib.suppress(LookupError):
+            return self._kept(path, personal)
+        try:
+            identity = _identity(path)
             content = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -140,10 +165,15 @@ class Scripts:
         except ScriptError as error:
             compiled = Broken(path.name, personal, [str(problem) for problem in error.problems])
         with self._lock:
-            self._cache[key] = (identity, compiled)
+            self._cache[str(path), personal] = (identity, compiled)
             if len(self._cache) > _CACHED_PROGRAMS:
                 self._cache.popitem(last=False)
         return compiled
+
+
+def _identity(path: Path) -> Identity:
+    stat = os.stat(path)
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _sorted(found: Sequence[Program | Broken | None]) -> tuple[list[Program], list[Broken]]:

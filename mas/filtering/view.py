@@ -31,19 +31,25 @@ class HeaderView:
     def __init__(self, block: bytes, size: int) -> None:
         self.block = block
         self.size = size
-        self._by_name: dict[bytes, list[bytes]] = {}
+        self._by_name: dict[bytes, list[bytes]] | None = None
         self._decoded: dict[str, list[str]] = {}
         self._addresses: dict[str, list[str]] = {}
-        for name, value in header.fields(block):
-            self._by_name.setdefault(name, []).append(value)
 
     def header(self, name: str) -> Sequence[str]:
         """As MessageView.header; decoded when first asked for."""
         found = self._decoded.get(name)
         if found is None:
-            raw = self._by_name.get(name.encode("utf-8", "replace"), ())
+            raw = self.raw(name.encode("utf-8", "replace"))
             found = self._decoded[name] = [header.decode_words(_unfold(value)) for value in raw]
         return found
+
+    def raw(self, name: bytes) -> Sequence[bytes]:
+        """The values of the fields of that name as they stand. The block is looked at when first asked for."""
+        if self._by_name is None:
+            self._by_name = {}
+            for found, value in header.fields(self.block):
+                self._by_name.setdefault(found, []).append(value)
+        return self._by_name.get(name, ())
 
     def fields(self) -> Sequence[tuple[str, str]]:
         """As MessageView.fields."""
@@ -93,7 +99,7 @@ class BodyPart:
 
     @cached_property
     def _type(self) -> tuple[str, Sequence[tuple[str, str]]]:
-        values = self._view._by_name.get(b"content-type")
+        values = self._view.raw(b"content-type")
         if not values:
             return "text/plain", ()
         kind, subtype, parameters = parse_content_type(header.unfold(values[0]), 100)

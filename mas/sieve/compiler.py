@@ -19,7 +19,7 @@ from mas.sieve.definition import BlockUse, Definition, Kind, Parameter, Registry
 from mas.sieve.limits import Limits
 from mas.sieve.match import NUMERIC, RELATIONS, Matcher
 from mas.sieve.parser import parse
-from mas.sieve.program import Call, Program, Template, Text, Value
+from mas.sieve.program import Call, Program, Template, Text, Value, cost
 from mas.sieve.source import Problem, RunError, ScriptError, Source
 from mas.sieve.syntax import Argument, Node, Number, Strings, Tag
 
@@ -47,8 +47,17 @@ def compile_script(script: bytes, registry: Registry, limits: Limits | None = No
     if problems:
         raise ScriptError(problems)
     return Program(
-        name, tuple(calls), frozenset(checker.required), tuple(checker.warnings), frozenset(registry.extensions)
+        name,
+        tuple(calls),
+        frozenset(checker.required),
+        tuple(checker.warnings),
+        frozenset(registry.extensions),
+        cost(calls),
     )
+
+
+def _has_variables(value: Value) -> bool:
+    return any(isinstance(text, Template) for text in (value if isinstance(value, tuple) else (value,)))
 
 
 def run_unknown(run: Run, call: Call) -> None:
@@ -218,6 +227,9 @@ class Checker:
             self.matcher(call)
         if len(self.problems) == before and definition.check:
             definition.check(self, call)
+        call.plain &= definition.plain and not any(
+            map(_has_variables, (*call.arguments.values(), *call.values.values()))
+        )
         call.needs = frozenset(self._needs)
         self._needs = outer
         call.tests = [test for test in (self.bind(test, Role.TEST) for test in node.tests) if test is not None]
@@ -274,6 +286,7 @@ class Checker:
                 self.note(argument.offset, twice)
             call.tags[rule.slot] = argument.name
             call.offsets[rule.slot] = argument.offset
+            call.plain &= rule.plain
             if rule.value is None:
                 continue
             value = next(arguments, None)
@@ -308,6 +321,8 @@ class Checker:
             bound = self.value(argument, parameter.kind, parameter.name, parameter)
             if bound is not None:
                 call.arguments[parameter.name] = bound
+                if isinstance(bound, tuple) and all(isinstance(text, str) for text in bound):
+                    call.lists[parameter.name] = bound  # type: ignore[assignment]  # just looked at
                 call.offsets[parameter.name] = argument.offset
 
     def value(self, argument: Argument, kind: Kind, name: str, rule: Parameter | TagRule) -> Value | None:
@@ -392,8 +407,8 @@ class Checker:
         if kind == "regex" and isinstance(keys, tuple):
             self.patterns(call, keys)
             return
-        if isinstance(keys, tuple) and all(isinstance(key, str) for key in keys) and kind != "list":
-            call.matcher.keys = call.matcher.prepare([str(key) for key in keys])
+        if "keys" in call.lists and kind != "list":
+            call.matcher.keys = call.matcher.prepare(call.lists["keys"])
 
     def patterns(self, call: Call, keys: tuple[Text, ...]) -> None:
         """Regular expressions, compiled now where they are constant."""

@@ -61,7 +61,7 @@ class TagRule:
     """A tagged argument. At most one tag of a ``group`` may stand in a call; the call holds it under the group's name.
 
     name: without the colon. value: the type of the argument after it, None when there is none. needs: the extension that must be required.
-    beside: the tag that must stand in the same call.
+    beside: the tag that must stand in the same call. plain: as of a Definition.
     """
 
     name: str
@@ -71,6 +71,7 @@ class TagRule:
     constant: bool = False
     check: Check | None = None
     beside: str = ""
+    plain: bool = True
 
     @property
     def slot(self) -> str:
@@ -99,7 +100,8 @@ class Definition:
 
     needs: the extension that a script must require, empty for the base language.
     matches: it takes match type, comparator and keys (their tags are added by the registry).
-    check: looks at the whole call once it is bound (combinations of tags, constants).
+    check: looks at the whole call once it is bound (combinations of tags, constants). plain: it looks at nothing but its arguments and
+    the header, once; programs of such calls alone may run where others wait (``program.cost``).
     """
 
     name: str
@@ -112,6 +114,7 @@ class Definition:
     needs: str = ""
     matches: bool = False
     check: Callable[[Checker, Call], None] | None = None
+    plain: bool = False
 
 
 def command(name: str, handler: Handler, *parameters: Parameter, **rest: Any) -> Definition:

@@ -123,6 +123,8 @@ class Run:
         # Of the whole run
         self.globals: dict[str, str] = {}
         self.state: dict[str, Any] = {}
+        self.known: dict[object, list[str]] = {}
+        """Values of header fields that tests have asked for before."""
         self.include_stack: list[tuple[bool, str]] = []
         self.includes = 0
         self.included: set[tuple[bool, str]] = set()
@@ -226,18 +228,25 @@ class Run:
 
     def evaluate(self, call: Call) -> Any:
         """A test's value, or a generator that will return it."""
-        self.step(call)
+        self.line = call.line
+        self._steps += 1
+        if not self._steps % _STEPS_BETWEEN_CLOCKS or call.needs:
+            self._look_up(call)
         return call.definition.handler(self, call)
 
     def step(self, call: Call) -> None:
         """Count a command or test against the limits. Raises RunError."""
         self.line = call.line
         self._steps += 1
-        if self._steps % _STEPS_BETWEEN_CLOCKS == 0:
+        if not self._steps % _STEPS_BETWEEN_CLOCKS or call.needs:
+            self._look_up(call)
+
+    def _look_up(self, call: Call) -> None:
+        if not self._steps % _STEPS_BETWEEN_CLOCKS:
             if self._steps > self.limits.max_steps:
                 raise RunError(f"script takes more than {self.limits.max_steps} steps", call.line)
             self.tick()
-        if call.needs and not call.needs <= self.enabled:
+        if not call.needs <= self.enabled:
             missing = ", ".join(sorted(call.needs - self.enabled))
             raise RunError(f"{call.definition.name} needs extension {missing}, which no ihave has found", call.line)
 
@@ -264,6 +273,9 @@ class Run:
 
     def arguments(self, call: Call, name: str) -> tuple[str, ...]:
         """A string-list parameter of a call."""
+        constant = call.lists.get(name)
+        if constant is not None:
+            return constant
         values: Any = call.arguments[name]
         return tuple([value if value.__class__ is str else self.text(value) for value in values])
 
@@ -301,10 +313,16 @@ class Run:
         assert body is not None
         return body
 
+    def edit(self, edit: Edit) -> None:
+        """Add a change of the header that ``message`` shows already."""
+        self.result.edits.append(edit)
+        self.known.clear()
+
     def message_replaced(self, message: MessageView | None) -> None:
         """The header or the body changed under the script: parts are asked for anew."""
         if message is not None:
             self.message = message
+        self.known.clear()
         self._body = None
 
     def edits(self) -> tuple[Edit, ...]:

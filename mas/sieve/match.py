@@ -114,6 +114,10 @@ class Glob:
         pieces.append(tuple(piece))
         return Glob(tuple(pieces))
 
+    def is_plain(self) -> bool:
+        """Whether no text is looked at twice: no ``?`` that sends the search back."""
+        return all(piece in ((), piece[:1]) and None not in piece for piece in self.pieces)
+
     def match(self, folded: str, tick: Tick | None = None) -> list[tuple[int, int]] | None:
         """The spans of the wildcards in the folded text, or None when it does not match. A text matches as a whole."""
         spans: list[tuple[int, int]] = []
@@ -225,10 +229,6 @@ class Matcher:
         """Whether one of the prepared keys matches the value: the match values (whole, then wildcards or groups; empty where the match
         type has none), or None."""
         kind = self.kind
-        if kind == "is":
-            if self.comparator == NUMERIC:
-                return () if numeric(value) in keys else None
-            return () if self.fold(value) in keys else None
         if kind == "contains":
             folded = self.fold(value)
             for key in keys:
@@ -237,6 +237,10 @@ class Matcher:
                 if tick is not None:
                     tick()
             return None
+        if kind == "is":
+            if self.comparator == NUMERIC:
+                return () if numeric(value) in keys else None
+            return () if self.fold(value) in keys else None
         if kind == "matches":
             folded = self.fold(value)
             for key in keys:
@@ -256,6 +260,18 @@ class Matcher:
                     return groups
             return None
         raise AssertionError(kind)
+
+    def cost(self) -> int | None:
+        """How often a value is looked at from end to end, at most; None when that cannot be said before."""
+        match self.kind:
+            case _ if self.keys is None or self.fold is unicode_casemap:
+                return None
+            case "is" | "contains" | "count" | "value":
+                return len(self.keys)
+            case "matches":
+                globs = [key for key in self.keys if isinstance(key, Glob) and key.is_plain()]
+                return sum(len(glob.pieces) for glob in globs) if len(globs) == len(self.keys) else None
+        return None
 
     def count(self, number: int, keys: Sequence[object]) -> bool:
         """``:count``: the number of values against the keys."""

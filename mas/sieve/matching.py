@@ -28,8 +28,11 @@ _LONG = 16384
 """From this length of a value on, the clock is looked at while it is searched."""
 
 
-def match(run: Run, call: Call, values: Sequence[str], what: str = "") -> Any:
-    """Whether one of ``values`` matches one of the keys. Returns a bool, or a generator when an external list must be asked."""
+def match(run: Run, call: Call, values: Sequence[str], names: Sequence[str] = ()) -> Any:
+    """Whether one of ``values`` matches one of the keys. Returns a bool, or a generator when an external list must be asked.
+
+    names: of what the values are, for the trace.
+    """
     matcher = call.matcher
     assert matcher is not None
     keys = matcher.keys
@@ -38,9 +41,8 @@ def match(run: Run, call: Call, values: Sequence[str], what: str = "") -> Any:
     if matcher.kind == "count":
         found = matcher.count(len(values), keys)
         if run.tracing:
-            run.note(
-                f"{call.definition.name} {what}: {len(values)} values, :count {matcher.relation}: {'true' if found else 'false'}"
-            )
+            counted = f"{len(values)} values, :count {matcher.relation}: {'true' if found else 'false'}"
+            run.note(f"{call.definition.name} {', '.join(names)}: {counted}")
         return found
     if matcher.kind == "list":
         return _ask_lists(run, call, values, tuple(str(key) for key in keys))
@@ -50,11 +52,13 @@ def match(run: Run, call: Call, values: Sequence[str], what: str = "") -> Any:
             if groups:
                 run.match_values = groups[: run.limits.max_match_values + 1]
             if run.tracing:
-                run.note(f"{call.definition.name} {what}: true, {value[:_SHOWN]!r} matches (:{matcher.kind})")
+                run.note(
+                    f"{call.definition.name} {', '.join(names)}: true, {value[:_SHOWN]!r} matches (:{matcher.kind})"
+                )
             return True
     if run.tracing:
         shown = ", ".join(repr(value[:_SHOWN]) for value in values[:3]) or "no value"
-        run.note(f"{call.definition.name} {what}: false, {shown} does not match (:{matcher.kind})")
+        run.note(f"{call.definition.name} {', '.join(names)}: false, {shown} does not match (:{matcher.kind})")
     return False
 
 

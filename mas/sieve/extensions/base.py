@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -242,7 +243,7 @@ def _combine_later(run: Run, call: Call, stop_at: bool, at: int, value: Asking) 
     return not stop_at
 
 
-def indexed(call: Call, values: list[str]) -> list[str]:
+def indexed(call: Call, values: Sequence[str]) -> Sequence[str]:
     """``:index`` and ``:last`` [RFC5260 6]: only that field, counted from 1."""
     index: Value | None = call.values.get("index")
     if index is None:
@@ -256,35 +257,34 @@ def run_header(run: Run, call: Call) -> Any:
     """header [RFC5228 5.7]; white space around a value is not looked at."""
     if "mime" in call.tags:
         return run.registry.mime_header(run, call)
-    names = run.arguments(call, "header-names")
-    values: list[str] = []
-    for name in names:
-        found = [value.strip() for value in run.message.header(name.lower())]
-        values.extend(indexed(call, found))
-    return match(run, call, values, ", ".join(names))
+    names = call.lists.get("header-names") or run.arguments(call, "header-names")
+    values = run.known.get(names)
+    if values is None or "index" in call.values:
+        values = [value.strip() for name in names for value in indexed(call, run.message.header(name.lower()))]
+        if "index" not in call.values:
+            run.known[names] = values
+    return match(run, call, values, names)
 
 
 def run_address(run: Run, call: Call) -> Any:
     """address [RFC5228 5.1]"""
     if "mime" in call.tags:
         return run.registry.mime_header(run, call)
-    names = run.arguments(call, "header-names")
-    fields: list[str] = []
-    for name in names:
-        fields.extend(indexed(call, list(run.message.header(name.lower()))))
-    return match_addresses(run, call, fields, ", ".join(names))
-
-
-def match_addresses(run: Run, call: Call, fields: list[str], what: str) -> Any:
-    """The addresses of address fields' values against the keys, by address part."""
+    names = call.lists.get("header-names") or run.arguments(call, "header-names")
     part = call.tags.get("address-part", "all")
-    values: list[str] = []
-    for field in fields:
-        for address in run.message.addresses(field):
-            value = address_part(run, part, address)
-            if value is not None:
-                values.append(value)
-    return match(run, call, values, what)
+    values = run.known.get((part, names))
+    if values is None or "index" in call.values:
+        fields = [value for name in names for value in indexed(call, run.message.header(name.lower()))]
+        values = addresses(run, part, fields)
+        if "index" not in call.values:
+            run.known[part, names] = values
+    return match(run, call, values, names)
+
+
+def addresses(run: Run, part: str, fields: Sequence[str]) -> list[str]:
+    """What stands in address fields' values, by address part."""
+    found = [address_part(run, part, address) for field in fields for address in run.message.addresses(field)]
+    return [value for value in found if value is not None]
 
 
 def check_address_fields(checker: Checker, call: Call) -> None:
@@ -319,7 +319,7 @@ def run_envelope(run: Run, call: Call) -> Any:
         value = "" if not address else address_part(run, part, address)
         if value is not None:
             values.append(value)
-    return match(run, call, values, ", ".join(names))
+    return match(run, call, values, names)
 
 
 def check_envelope_part(checker: Checker, text: str, offset: int) -> None:
@@ -362,17 +362,17 @@ _KEYS = Parameter("keys", Kind.STRINGS)
 BASE = Extension(
     "",
     definitions=(
-        command("if", run_if),
-        command("stop", run_stop),
-        command("keep", run_keep),
-        command("discard", run_discard),
-        command("redirect", run_redirect, Parameter("address", Kind.STRING), check=check_redirect),
-        test("true", run_true),
-        test("false", run_false),
-        test("not", run_not, tests=Tests.ONE),
-        test("allof", run_allof, tests=Tests.MANY),
-        test("anyof", run_anyof, tests=Tests.MANY),
-        test("header", run_header, _HEADER_NAMES, _KEYS, tags=MATCH_TAGS, matches=True),
+        command("if", run_if, plain=True),
+        command("stop", run_stop, plain=True),
+        command("keep", run_keep, plain=True),
+        command("discard", run_discard, plain=True),
+        command("redirect", run_redirect, Parameter("address", Kind.STRING), check=check_redirect, plain=True),
+        test("true", run_true, plain=True),
+        test("false", run_false, plain=True),
+        test("not", run_not, tests=Tests.ONE, plain=True),
+        test("allof", run_allof, tests=Tests.MANY, plain=True),
+        test("anyof", run_anyof, tests=Tests.MANY, plain=True),
+        test("header", run_header, _HEADER_NAMES, _KEYS, tags=MATCH_TAGS, matches=True, plain=True),
         test(
             "address",
             run_address,
@@ -381,26 +381,40 @@ BASE = Extension(
             tags=(*MATCH_TAGS, *ADDRESS_TAGS),
             matches=True,
             check=check_address_fields,
+            plain=True,
         ),
-        test("exists", run_exists, _HEADER_NAMES),
+        test("exists", run_exists, _HEADER_NAMES, plain=True),
         test(
             "size",
             run_size,
             Parameter("limit", Kind.NUMBER),
             tags=(TagRule("over", group="size"), TagRule("under", group="size")),
             check=check_size,
+            plain=True,
         ),
     ),
 )
 FILEINTO = Extension(
     "fileinto",
-    (command("fileinto", run_fileinto, Parameter("mailbox", Kind.STRING, check=check_mailbox), needs="fileinto"),),
+    (
+        command(
+            "fileinto",
+            run_fileinto,
+            Parameter("mailbox", Kind.STRING, check=check_mailbox),
+            needs="fileinto",
+            plain=True,
+        ),
+    ),
 )
 REJECT = Extension(
-    "reject", (command("reject", run_reject, Parameter("reason", Kind.STRING), needs="reject"),), at_delivery=True
+    "reject",
+    (command("reject", run_reject, Parameter("reason", Kind.STRING), needs="reject", plain=True),),
+    at_delivery=True,
 )
 EREJECT = Extension(
-    "ereject", (command("ereject", run_reject, Parameter("reason", Kind.STRING), needs="ereject"),), at_delivery=True
+    "ereject",
+    (command("ereject", run_reject, Parameter("reason", Kind.STRING), needs="ereject", plain=True),),
+    at_delivery=True,
 )
 ENVELOPE = Extension(
     "envelope",
@@ -413,6 +427,7 @@ ENVELOPE = Extension(
             tags=(*MATCH_TAGS, *ADDRESS_TAGS),
             matches=True,
             needs="envelope",
+            plain=True,
         ),
     ),
 )

@@ -60,7 +60,7 @@ def run_body(run: Run, call: Call) -> Asking:
     else:
         values = [part.text() for part in leaves(root) if part.content_type.startswith("text/")]
     before = run.match_values
-    outcome = match(run, call, values, f":{transform}")
+    outcome = match(run, call, values, [f":{transform}"])
     if outcome.__class__ is not bool:
         outcome = yield from outcome
     run.match_values = before

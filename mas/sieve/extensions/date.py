@@ -122,8 +122,8 @@ def _test(run: Run, call: Call, moment: datetime.datetime | None) -> Any:
     shifted = None if moment is None else _shifted(run, call, moment)
     part = run.argument(call, "date-part").lower()
     if shifted is None or part not in PARTS:
-        return match(run, call, [], part) if call.matcher and call.matcher.kind == "count" else False
-    return match(run, call, [part_of(shifted, part)], part)
+        return match(run, call, [], [part]) if call.matcher and call.matcher.kind == "count" else False
+    return match(run, call, [part_of(shifted, part)], [part])
 
 
 def run_date(run: Run, call: Call) -> Any:

@@ -76,7 +76,7 @@ def run_addheader(run: Run, call: Call) -> None:
     value = " ".join(value.split())
     last = "last" in call.tags
     _edited(run).add(name, value, last)
-    run.result.edits.append(AddField(name, value, last))
+    run.edit(AddField(name, value, last))
 
 
 def run_deleteheader(run: Run, call: Call) -> Asking:
@@ -95,7 +95,7 @@ def run_deleteheader(run: Run, call: Call) -> Asking:
     gone: list[int] = []
     for at in places:
         if patterns:
-            outcome = match(run, call, [message.fields()[at][1].strip()], name)
+            outcome = match(run, call, [message.fields()[at][1].strip()], [name])
             if outcome.__class__ is not bool:
                 outcome = yield from outcome
             if not outcome:
@@ -104,7 +104,7 @@ def run_deleteheader(run: Run, call: Call) -> Asking:
     for at in reversed(gone):
         number = sum(1 for field, _ in message.fields()[:at] if field.lower() == name)
         message.remove(at)
-        run.result.edits.append(RemoveField(name, number))
+        run.edit(RemoveField(name, number))
 
 
 _NAME_PARAMETER = Parameter("field-name", Kind.STRING, check=check_field_name)

@@ -70,7 +70,7 @@ def run_capability(run: Run, call: Call) -> Any:
     """notify_method_capability [RFC5435 5]: of mailto, whether someone is ``online`` is never known."""
     if not mailto_recipients(run.argument(call, "uri")) or run.argument(call, "capability").lower() != "online":
         return False
-    return match(run, call, ["maybe"], "online")
+    return match(run, call, ["maybe"], ["online"])
 
 
 def _check_method(checker: Checker, text: str, offset: int) -> None:

@@ -33,7 +33,7 @@ def run_environment(run: Run, call: Call) -> Any:
     if value is None:
         run.note(f"environment {name}: false, no such item")
         return False
-    return match(run, call, [value], name)
+    return match(run, call, [value], [name])
 
 
 ENVIRONMENT = Extension(

@@ -86,7 +86,7 @@ def run_hasflag(run: Run, call: Call) -> Any:
     if matcher.kind in ("is", "contains") and matcher.keys is None:
         keys = matcher.prepare([word for key in run.arguments(call, "keys") for word in key.split()])
         return any(matcher.find(value, keys) is not None for value in values)
-    return match(run, call, values, "flags")
+    return match(run, call, values, ["flags"])
 
 
 def _split_keys(checker: Checker, call: Call) -> None:
@@ -109,9 +109,11 @@ _TAG = TagRule("flags", Kind.STRINGS, needs="imap4flags")
 IMAP4FLAGS = Extension(
     "imap4flags",
     definitions=(
-        command("setflag", run_setflag, _VARIABLE, _FLAGS, needs="imap4flags", check=_needs_variables),
-        command("addflag", run_addflag, _VARIABLE, _FLAGS, needs="imap4flags", check=_needs_variables),
-        command("removeflag", run_removeflag, _VARIABLE, _FLAGS, needs="imap4flags", check=_needs_variables),
+        command("setflag", run_setflag, _VARIABLE, _FLAGS, needs="imap4flags", check=_needs_variables, plain=True),
+        command("addflag", run_addflag, _VARIABLE, _FLAGS, needs="imap4flags", check=_needs_variables, plain=True),
+        command(
+            "removeflag", run_removeflag, _VARIABLE, _FLAGS, needs="imap4flags", check=_needs_variables, plain=True
+        ),
         test(
             "hasflag",
             run_hasflag,
@@ -121,6 +123,7 @@ IMAP4FLAGS = Extension(
             matches=True,
             needs="imap4flags",
             check=_split_keys,
+            plain=True,
         ),
     ),
     tags={(Role.COMMAND, "keep"): (_TAG,), (Role.COMMAND, "fileinto"): (_TAG,)},

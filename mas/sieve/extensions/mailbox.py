@@ -30,7 +30,7 @@ def run_metadata(run: Run, call: Call) -> Asking:
     if value is None:
         run.note(f"annotation {annotation}: false, there is none")
         return False
-    outcome = match(run, call, [value], "annotation")
+    outcome = match(run, call, [value], ["annotation"])
     return outcome if outcome.__class__ is bool else (yield from outcome)
 
 
@@ -66,7 +66,9 @@ _FILEINTO = (Role.COMMAND, "fileinto")
 
 MAILBOX = Extension(
     "mailbox",
-    definitions=(test("mailboxexists", run_mailboxexists, Parameter("mailboxes", Kind.STRINGS), needs="mailbox"),),
+    definitions=(
+        test("mailboxexists", run_mailboxexists, Parameter("mailboxes", Kind.STRINGS), needs="mailbox", plain=True),
+    ),
     tags={_FILEINTO: (TagRule("create", needs="mailbox"),)},
 )
 MBOXMETADATA = Extension(

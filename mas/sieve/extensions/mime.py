@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Asking, BlockUse, Extension, Kind, Parameter, Role, TagRule, command
-from mas.sieve.extensions.base import check_field_name, is_address, match_addresses
+from mas.sieve.extensions.base import addresses, check_field_name, is_address
 from mas.sieve.extensions.body import everything
 from mas.sieve.extensions.variables import MODIFIER_TAGS, NAME, modified, set_variable
 from mas.sieve.interpreter import LeaveLoop
@@ -175,13 +175,11 @@ def run_mime_header(run: Run, call: Call) -> Asking:
         return all(any(one.header(name.lower()) for one in parts) for name in names)
     values = [value.strip() for one in parts for name in names for value in one.header(name.lower())]
     if call.definition.name == "address":
-        outcome = match_addresses(run, call, values, ", ".join(names))
-    else:
-        option = call.tags.get("mime-option")
-        if option:
-            wanted = run.tagged_list(call, "mime-option") or ()
-            values = [piece for value in values for piece in _pieces(value, option, wanted)]
-        outcome = match(run, call, values, ", ".join(names))
+        values = addresses(run, call.tags.get("address-part", "all"), values)
+    elif option := call.tags.get("mime-option"):
+        wanted = run.tagged_list(call, "mime-option") or ()
+        values = [piece for value in values for piece in _pieces(value, option, wanted)]
+    outcome = match(run, call, values, names)
     if outcome.__class__ is GeneratorType:
         outcome = yield from outcome
     return outcome
@@ -258,7 +256,7 @@ def check_variable(checker: Checker, text: str, offset: int) -> None:
 
 
 _OPTIONS = (
-    TagRule("mime", needs="mime"),
+    TagRule("mime", needs="mime", plain=False),
     TagRule("anychild", needs="mime", beside="mime"),
 )
 _HEADER_OPTIONS = (

@@ -93,11 +93,11 @@ def extensions(spam: Verdict | None = None, virus: Verdict | None = None) -> tup
         share = fraction(run, spam, _SPAM)
         value = _grade(share, _SPAM) if "percent" not in call.tags else str(int((share or 0) * 100 + _ROUNDING))
         if call.matcher and call.matcher.kind == "count":
-            return match(run, call, [] if share is None else [value], "spam")
-        return match(run, call, [value], "spam")
+            return match(run, call, [] if share is None else [value], ["spam"])
+        return match(run, call, [value], ["spam"])
 
     def run_virustest(run: Run, call: Call) -> Any:
-        return match(run, call, [_grade(fraction(run, virus, _VIRUS), _VIRUS)], "virus")
+        return match(run, call, [_grade(fraction(run, virus, _VIRUS), _VIRUS)], ["virus"])
 
     value = Parameter("keys", Kind.STRINGS)
     return (

@@ -71,6 +71,7 @@ VACATION = Extension(
                 TagRule("handle", Kind.STRING),
             ),
             needs="vacation",
+            plain=True,
         ),
     ),
     at_delivery=True,

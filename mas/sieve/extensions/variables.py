@@ -89,7 +89,7 @@ def run_string(run: Run, call: Call) -> Any:
     matcher = call.matcher
     if matcher is not None and matcher.kind == "count":
         values = [value for value in values if value]
-    return match(run, call, values, "")
+    return match(run, call, values)
 
 
 def check_name(checker: Checker, text: str, offset: int) -> None:
