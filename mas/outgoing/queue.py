@@ -30,6 +30,9 @@ from mas.errors import DiskFull, MasError, StorageUnavailable
 
 _log = logs.get_logger("outgoing")
 _SUFFIX = ".mail"
+_DAMAGED = ".damaged."
+_HALF_WRITTEN = 3600.0
+"""Seconds after which a file that is still being written belongs to nobody."""
 _FIRST_WAIT, _LONGEST_WAIT = 60.0, 3600.0
 _ASK_AGAIN = 30.0
 _CLOSE_GRACE = 5.0
@@ -133,10 +136,16 @@ class Queue:
         found = []
         with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as entries:
             for entry in entries:
-                if entry.name.endswith(_SUFFIX) and not entry.name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):
-                        if entry.stat().st_mtime <= now:
-                            found.append(entry.name)
+                if not entry.name.endswith(_SUFFIX) or entry.name.startswith(_DAMAGED):
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    changed = entry.stat().st_mtime
+                    if entry.name.startswith("."):
+                        # A process that was killed has left it; nobody was told that it will be sent.
+                        if changed < now - _HALF_WRITTEN:
+                            os.unlink(entry.path)
+                    elif changed <= now:
+                        found.append(entry.name)
         return sorted(found)
 
     def __len__(self) -> int:
@@ -177,7 +186,7 @@ class Queue:
         read = await asyncio.to_thread(_read, descriptor)
         if read is None:
             _log.error("queue file is damaged, set aside", file=str(path))
-            await asyncio.to_thread(os.rename, path, path.with_name(f".damaged.{name}"))
+            await asyncio.to_thread(os.rename, path, path.with_name(f"{_DAMAGED}{name}"))
             return
         envelope, message = read
         age = time.time() - int(name.partition(".")[0]) / 1e9

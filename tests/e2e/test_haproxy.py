@@ -7,6 +7,7 @@ import imaplib
 import json
 import os
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -23,16 +24,19 @@ from tests.support.servers import need
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 KIM = "kim@example.net"
-CLIENT = "127.0.0.7"
+CLIENT, OTHER = "127.0.0.7", "127.0.0.8"
 
 
 @contextlib.contextmanager
-def behind_haproxy(send: str) -> Iterator[tuple[Host, int]]:
+def behind_haproxy(send: str, more: str = "") -> Iterator[tuple[Host, int]]:
     """A host with a proxied listener, and the port of a HAProxy that leads there."""
     need("haproxy")
     port, front = free_ports(2)
     listener = f'[[imap.listener]]\nport = {port}\nproxy = true\n[proxy]\ntrusted_networks = ["127.0.0.1"]\n'
-    with running_host(settings=listener) as host, tempfile.TemporaryDirectory(prefix="mas-haproxy-") as directory:
+    with (
+        running_host(settings=listener, imap_settings=more) as host,
+        tempfile.TemporaryDirectory(prefix="mas-haproxy-") as directory,
+    ):
         file = Path(directory) / "haproxy.cfg"
         file.write_text(
             "defaults\n mode tcp\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n"
@@ -54,16 +58,23 @@ def behind_haproxy(send: str) -> Iterator[tuple[Host, int]]:
 
 
 class Client(imaplib.IMAP4_SSL):
-    """Comes from CLIENT."""
+    """Comes from ``address``."""
+
+    address = CLIENT
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
-        sock = socket.create_connection((self.host, self.port), timeout, source_address=(CLIENT, 0))
+        sock = socket.create_connection((self.host, self.port), timeout, source_address=(self.address, 0))
         context: ssl.SSLContext = self.ssl_context
         return context.wrap_socket(sock, server_hostname="localhost")
 
 
-def connect(host: Host, port: int) -> Client:
-    return Client("127.0.0.1", port, ssl_context=host.client_context(), timeout=20)
+class OtherClient(Client):
+    address = OTHER
+
+
+def connect(host: Host, port: int, address: str = CLIENT) -> Client:
+    kind = OtherClient if address == OTHER else Client
+    return kind("127.0.0.1", port, ssl_context=host.client_context(), timeout=20)
 
 
 def who(host: Host) -> list[dict[str, str]]:
@@ -85,16 +96,41 @@ def test_the_clients_address_is_known(send: str) -> None:
         client.logout()
 
 
-def test_limits_and_failed_logins_are_the_clients() -> None:
-    with behind_haproxy("send-proxy-v2") as (host, port):
-        client = connect(host, port)
-        with pytest.raises(imaplib.IMAP4.error):
-            client.login(KIM, "wrong")
-        client.logout()
+def refusal(client: imaplib.IMAP4, password: str) -> str:
+    with pytest.raises(imaplib.IMAP4.error) as caught:
+        client.login(KIM, password)
+    return str(caught.value)
+
+
+def test_limits_and_penalties_are_the_clients() -> None:
+    """Two clients of one proxy: what one of them does costs the other nothing."""
+    more = "max_user_ip_connections = 2\nmax_login_connections_per_ip = 2\n"
+    with behind_haproxy("send-proxy-v2", more) as (host, port):
+        guesser, second = connect(host, port), connect(host, port)
+        with pytest.raises((OSError, imaplib.IMAP4.error)):  # a third one before login, from this address
+            connect(host, port)
+        other = connect(host, port, OTHER)
+        assert refusal(guesser, "wrong").startswith("b'[AUTHENTICATIONFAILED]")
+        # In the counters of all workers, by the clients' addresses and never by the proxy's.
+        assert {key.split()[1] for key in counters(host)} == {CLIENT}
+        other.login(KIM, "secret")
+        another = connect(host, port, OTHER)
+        another.login(KIM, "secret")
+        assert refusal(connect(host, port, OTHER), "secret").startswith("b'[LIMIT]")
+        assert {key.split()[1] for key in counters(host)} == {CLIENT}
+        second.login(KIM, "secret")  # right: wipes what the address owed
+        assert not [key for key in counters(host) if key == f"penalty {CLIENT}"]
+        for client in (guesser, second, other, another):
+            client.logout()
         deadline = time.monotonic() + 20
         while f"rip={CLIENT}, lip=127.0.0.1" not in host.log():
             assert time.monotonic() < deadline, host.log()
             time.sleep(0.05)
+
+
+def counters(host: Host) -> list[str]:
+    with contextlib.closing(sqlite3.connect(host.directory / "run" / "workers" / "sessions.db")) as database:
+        return [key for (key,) in database.execute("SELECT key FROM counter")]
 
 
 def test_from_elsewhere_and_without_a_header() -> None:

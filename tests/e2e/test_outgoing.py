@@ -83,7 +83,8 @@ def count(host: Host, user: str) -> int:
 
 
 def waiting(host: Host) -> int:
-    return len(list((host.directory / "state" / "outgoing").glob("*.mail")))
+    """Not those that a kill has left half written: their deliveries had no answer."""
+    return len(list((host.directory / "state" / "outgoing").glob("[!.]*.mail")))
 
 
 def wait_until(condition: Callable[[], bool], host: Host) -> None:

@@ -97,6 +97,16 @@ async def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     assert os.listdir(outgoing.folder) == [".damaged.1.2.3.mail"]
 
 
+async def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    outgoing = queue(tmp_path, Server())
+    outgoing.folder.mkdir()
+    for name, age in ((".1.2.3.mail", 7200), (".4.5.6.mail", 60), (".damaged.7.8.9.mail", 86400)):
+        (outgoing.folder / name).write_bytes(b'{"sender"')
+        os.utime(outgoing.folder / name, (time.time() - age,) * 2)
+    await outgoing.run_due()
+    assert sorted(os.listdir(outgoing.folder)) == [".4.5.6.mail", ".damaged.7.8.9.mail"]
+
+
 async def test_disk_full_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outgoing = queue(tmp_path, Server())
 

@@ -54,9 +54,10 @@ def workers_account() -> tuple[str, str]:
 
 @dataclass(slots=True)
 class Host:
-    """One running server. ``settings`` is TOML that comes after the host's own, for tests that need other settings; ``auth_settings`` and
-    ``tls_settings`` are lines of ``[auth]`` and ``[tls]``. ``accounts_url``: a database with the table ``users`` that is there already,
-    instead of SQLite's. ``lmtp_mode``: of the LMTP socket; with another than 0600 its directory is opened as well."""
+    """One running server. ``settings`` is TOML that comes after the host's own, for tests that need other settings; ``auth_settings``,
+    ``tls_settings``, ``imap_settings`` are lines of ``[auth]``, ``[tls]``, ``[imap]``. ``accounts_url``: a database with the table
+    ``users`` that is there already, instead of SQLite's. ``lmtp_mode``: of the LMTP socket; with another than 0600 its directory is
+    opened as well."""
 
     directory: Path
     users: Mapping[str, str]
@@ -67,6 +68,7 @@ class Host:
     accounts_url: str = ""
     auth_settings: str = ""
     tls_settings: str = ""
+    imap_settings: str = ""
     lmtp_mode: str = "0600"
     imap_port: int = 0
     imaps_port: int = 0
@@ -131,6 +133,7 @@ key = "{d}/key.pem"
 [imap]
 port = {self.imap_port}
 tls_port = {self.imaps_port}
+{self.imap_settings}
 [managesieve]
 port = {self.sieve_port}
 [[lmtp.socket]]
@@ -256,6 +259,7 @@ def running_host(
     accounts_url: str = "",
     auth_settings: str = "",
     tls_settings: str = "",
+    imap_settings: str = "",
     lmtp_mode: str = "0600",
 ) -> Iterator[Host]:
     """A server that runs while the block does. ``users``: names to passwords; ``kim@example.net`` with ``secret`` by default.
@@ -273,6 +277,7 @@ def running_host(
             accounts_url,
             auth_settings,
             tls_settings,
+            imap_settings,
             lmtp_mode,
         )
         host.prepare()
