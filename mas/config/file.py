@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from mas.config.accounts import Auth, Passdb, Userdb
-from mas.config.filters import ImapSieve, Rspamd, Sieve
+from mas.config.filters import Events, ImapSieve, Rspamd, Sieve
 from mas.config.listeners import Imap, Lmtp, ManageSieve, Metrics, Proxy, Tls
 from mas.config.mailstore import DEFAULT_MAILBOXES, Mail, MailboxRule, Metadata, Quota
 from mas.config.section import Section, written
@@ -58,6 +58,7 @@ class Config(Section):
     quota: Quota = Quota()
     sieve: Sieve = Sieve()
     imapsieve: tuple[ImapSieve, ...] = ()
+    events: Events = Events()
     rspamd: Rspamd = Rspamd()
     metrics: Metrics = Metrics()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from mas.config.section import Section, written
-from mas.config.values import Count, Duration, FilePath, Size, Template, one_of
+from mas.config.values import Count, Duration, FilePath, Positive, Size, Template, one_of
 
 FieldName = Annotated[str, Field(pattern=r"^[!-9;-~]+$")]
 ENVELOPE_SENDERS = ("sender", "recipient", "orig_recipient", "user_email", "postmaster")
@@ -114,6 +114,16 @@ class ImapSieve(Section):
     before: FilePath | None = None
     after: FilePath | None = None
     copy_source_after: FilePath | None = None
+
+
+class Events(Section):
+    """How what clients did to mail is dealt with, behind their backs: scripts at IMAP events, spam training."""
+
+    quiet: Duration = written("100ms")
+    at_once: Positive = 4
+    max_waiting: Positive = 10000
+    lifetime: Duration = written("1d")
+    close_timeout: Duration = written("5s")
 
 
 class Rspamd(Section):

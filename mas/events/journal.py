@@ -1,14 +1,17 @@
 """Events on disk, from before the command's answer until they are dealt with.
 
 Theory of operation. A process appends lines to a file of its own, which it holds locked (flock), and counts how many of them are not dealt
-with. At none it adds a line that says so, or cuts the file to nothing when it has grown (not each time: a write behind a cut costs the disk
-three times as much). An append costs one fdatasync. What commands note at one time is
-written as one. A file that grew long is left for a new one, and goes when its last event is dealt with. A file that nobody holds locked
-is the legacy of a process that was killed: ``adopt`` takes it over.
+with. What is dealt with gets a line that says so; at none left the file is cut to nothing when it has grown (not each time: a write behind
+a cut costs the disk three times as much). An append costs one fdatasync. What commands note at one time is written as one. A file that
+grew long is left for a new one, and goes when its last event is dealt with. A file that nobody holds locked is the legacy of a process that
+was killed: ``adopt`` takes it over. ::
+
+    file = *( event LF / "done" [SP number] LF )     ; event: a JSON object; number: of the event in the file, from 0; without: all so far
 
 Crash windows. Between the commit of the mailbox and the line: the event is lost, and the command was not answered. Between the end of the
-work and the line that says so (in a power cut, the next fdatasync): the work is done again; listeners must bear that. A file has its name
-only once it is locked, so that no process takes over what another one is about to write.
+work and the line that says so (in a power cut, the next fdatasync): the work is done again; listeners must bear that. So a kill repeats
+what was at work, not what was noted with it. A file has its name only once it is locked, so that no process takes over what another one is
+about to write.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import itertools
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mas import logs
@@ -29,30 +33,39 @@ _log = logs.get_logger("events")
 _SUFFIX = ".events"
 _LONG = 1 << 20
 _CUT_AT = 1 << 16
-_ALL_DONE = b"done\n"
+_DONE = b"done"
 _number = itertools.count()
 
 
 class Segment:
-    """One file, open and locked; ``waiting``: how many of its events are not dealt with."""
+    """One file, open and locked; ``events``: how many were written; ``waiting``: how many of them are not dealt with."""
 
-    __slots__ = ("descriptor", "path", "size", "waiting")
+    __slots__ = ("descriptor", "events", "path", "size", "waiting")
 
     def __init__(self, path: Path, descriptor: int, waiting: int = 0) -> None:
         self.path = path
         self.descriptor = descriptor
         self.size = 0
+        self.events = 0
         self.waiting = waiting
 
 
-class _Batch:
-    """What is written as one."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an event stands."""
 
-    __slots__ = ("count", "lines", "task")
+    segment: Segment
+    number: int
+
+
+class _Batch:
+    """What is written as one; ``first``: number of its first event in the file."""
+
+    __slots__ = ("first", "lines", "task")
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.count = 0
+        self.first = 0
         self.task: asyncio.Task[Segment | None] | None = None
 
 
@@ -67,24 +80,28 @@ class Journal:
         self._batch: _Batch | None = None
         self._failed = False
 
-    async def write(self, events: Sequence[MailEvent]) -> Segment | None:
+    async def write(self, events: Sequence[MailEvent]) -> list[Place] | None:
         """Keep events; durable on return. None when the disk does not take them: that is logged, and the caller has them in memory."""
         batch = self._batch
         if batch is None:
             batch = self._batch = _Batch()
             batch.task = asyncio.get_running_loop().create_task(self._write_batch(batch))
+        offset = len(batch.lines)
         batch.lines.extend(event.line() for event in events)
-        batch.count += len(events)
         assert batch.task is not None
         # A session that is cut off must not take the lines of others with it.
-        return await asyncio.shield(batch.task)
+        segment = await asyncio.shield(batch.task)
+        if segment is None:
+            return None
+        return [Place(segment, batch.first + offset + at) for at in range(len(events))]
 
     async def _write_batch(self, batch: _Batch) -> Segment | None:
         async with self._lock:
             self._batch = None
+            count = len(batch.lines)
             old = self._current
             if old is not None:
-                old.waiting += batch.count  # it must not be cut meanwhile
+                old.waiting += count  # it must not be cut meanwhile
             try:
                 segment = await asyncio.to_thread(self._append, old, b"".join(batch.lines))
             except OSError as error:
@@ -93,15 +110,17 @@ class Journal:
                 self._failed = True
                 self._current = None  # half a line may stand in the old file
                 if old is not None:
-                    self._leave(old, batch.count)
+                    self._leave(old, count)
                 return None
             self._failed = False
             if segment is not old:
-                segment.waiting = batch.count
+                segment.waiting = count
                 self._current = segment
                 self._open.add(segment)
                 if old is not None:
-                    self._leave(old, batch.count)
+                    self._leave(old, count)
+            batch.first = segment.events
+            segment.events += count
             return segment
 
     def _append(self, segment: Segment | None, data: bytes) -> Segment:
@@ -143,20 +162,21 @@ class Journal:
         if not segment.waiting:
             self._remove(segment)
 
-    def done(self, segment: Segment) -> None:
-        """One of its events is dealt with."""
+    def done(self, place: Place) -> None:
+        """An event is dealt with."""
+        segment = place.segment
         segment.waiting -= 1
-        if segment.waiting:
-            return
-        if segment is not self._current:
+        if not segment.waiting and segment is not self._current:
             self._remove(segment)
             return
         with contextlib.suppress(OSError):
-            if segment.size > _CUT_AT:
+            if segment.waiting:
+                segment.size += os.write(segment.descriptor, b"%s %d\n" % (_DONE, place.number))
+            elif segment.size > _CUT_AT:
                 os.ftruncate(segment.descriptor, 0)
-                segment.size = 0
+                segment.size = segment.events = 0
             else:
-                segment.size += os.write(segment.descriptor, _ALL_DONE)
+                segment.size += os.write(segment.descriptor, _DONE + b"\n")
 
     def _remove(self, segment: Segment) -> None:
         self._open.discard(segment)
@@ -177,8 +197,8 @@ class Journal:
             return False
         return True
 
-    def adopt(self) -> tuple[Segment, list[MailEvent]] | None:
-        """The oldest file that nobody holds, with its events. Blocks. None when there is none."""
+    def adopt(self) -> list[tuple[Place, MailEvent]] | None:
+        """The events of the oldest file that nobody holds. Blocks. None when there is none. ``hold`` follows, on the loop."""
         try:
             names = sorted(name for name in os.listdir(self.folder) if name.endswith(_SUFFIX) and name[0] != ".")
         except FileNotFoundError:
@@ -186,7 +206,7 @@ class Journal:
         for name in names:
             path = self.folder / name
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue
             try:
@@ -194,12 +214,17 @@ class Journal:
             except BlockingIOError:
                 os.close(descriptor)
                 continue
-            events: list[MailEvent] = []
+            events: dict[int, MailEvent] = {}
             if os.fstat(descriptor).st_nlink:
                 with os.fdopen(os.dup(descriptor), "rb") as file:
-                    events = unfinished(file.read())
+                    content = file.read()
+                events = unfinished(content)
                 if events:
-                    return Segment(path, descriptor, len(events)), events
+                    if not content.endswith(b"\n"):
+                        with contextlib.suppress(OSError):
+                            os.write(descriptor, b"\n")  # a torn line must not take the next one along
+                    segment = Segment(path, descriptor, len(events))
+                    return [(Place(segment, number), event) for number, event in events.items()]
                 path.unlink(missing_ok=True)
             os.close(descriptor)
         return None
@@ -219,7 +244,19 @@ class Journal:
         self._current = None
 
 
-def unfinished(content: bytes) -> list[MailEvent]:
-    """The events of a file that are not dealt with, as far as it tells."""
-    lines = content[content.rfind(b"\n" + _ALL_DONE) + 1 :].split(b"\n")
-    return [event for line in lines if (event := parse_line(line)) is not None]
+def unfinished(content: bytes) -> dict[int, MailEvent]:
+    """The events of a file that are not dealt with, by number, as far as it tells."""
+    waiting: dict[int, MailEvent] = {}
+    number = 0
+    for line in content.split(b"\n"):
+        if line == _DONE:
+            waiting.clear()
+        elif line.startswith(_DONE):
+            with contextlib.suppress(ValueError):
+                waiting.pop(int(line.removeprefix(_DONE)), None)
+        elif line:
+            event = parse_line(line)
+            if event is not None:
+                waiting[number] = event
+            number += 1
+    return waiting

@@ -11,7 +11,7 @@ from mas.auth.service import open_authenticator
 from mas.config import Config
 from mas.delivery import Delivery
 from mas.errors import ConfigError, MasError
-from mas.events.desk import Desk, Listener
+from mas.events.desk import Desk, Listener, Pace
 from mas.filtering.imap_events import ImapEvents
 from mas.filtering.imap_rules import Rules
 from mas.filtering.memory import Memory
@@ -57,7 +57,10 @@ async def compose(config: Config, registry: Registry, birth: Birth) -> Compositi
     listeners: list[Listener] = [training[0]] if training else []
     if config.imapsieve or config.sieve.imapsieve_url:
         listeners.append(ImapEvents(filtering.filter, Rules(config.imapsieve)))
-    desk = Desk(config.state_dir / "events", listeners, lambda name: auth.lookup(name, "sieve")) if listeners else None
+    desk: Desk | None = None
+    if listeners:
+        pace = Pace(**config.events.model_dump())
+        desk = Desk(config.state_dir / "events", listeners, lambda name: auth.lookup(name, "sieve"), pace)
     services = Services(config, store, auth, registry, desk)
     lmtp = Lmtp(services, Delivery(store, config, filtering.filter.decide))
 

@@ -9,7 +9,7 @@ import pytest
 
 from mas.errors import AuthUnavailable, MailboxNotFound, StorageUnavailable, UserUnknown
 from mas.events import desk as module
-from mas.events.desk import Desk
+from mas.events.desk import Desk, Pace
 from mas.events.journal import unfinished
 from mas.events.model import MailEvent
 from mas.storage.interface import Account
@@ -64,8 +64,8 @@ class Office:
             raise self.lookups.pop(0)
         return user(name)
 
-    def desk(self, *ears: Ear) -> Desk:
-        return Desk(self.folder, ears, self.lookup, clock=lambda: self.now)
+    def desk(self, *ears: Ear, **pace: float) -> Desk:
+        return Desk(self.folder, ears, self.lookup, Pace(**pace), clock=lambda: self.now)  # type: ignore[arg-type]  # fields of it
 
     async def append(self, desk: Desk, *uids: int, mailbox: str = "Junk", name: str = "kim@example.net") -> None:
         async with await self.store.open(user(name)) as account:
@@ -139,6 +139,58 @@ async def test_a_large_event_comes_in_pieces(office: Office) -> None:
     await desk.close()
 
 
+async def test_nothing_is_done_while_a_user_is_busy(office: Office) -> None:
+    """And all of it at once when the process ends; what was left by another one waits for nobody."""
+    ear = Ear()
+    desk = office.desk(ear, quiet=3600.0)
+    for uid in (1, 2):
+        await office.append(desk, uid)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert ear.uids() == []
+    assert office.left() == 2
+    other = Ear()
+    killed = office.desk(Ear(gate=asyncio.Event()), close_timeout=0.0)
+    await office.append(killed, 7, name="lee@example.net")
+    await killed.close()
+    heir = office.desk(other, quiet=3600.0)
+    await heir.catch_up()
+    await heir.idle()
+    assert other.uids() == [7]
+    await heir.close()
+    await desk.close()
+    assert ear.uids() == [1, 2]
+    assert office.left() == 0
+
+
+async def test_a_moment_of_quiet_and_its_longest(office: Office) -> None:
+    ear = Ear()
+    desk = office.desk(ear, quiet=0.01)
+    for uid in range(1, 2000):
+        await office.append(desk, uid)
+        if ear.heard:
+            break
+        await asyncio.sleep(0.005)
+    else:
+        pytest.fail("never dealt with while new ones came")
+    await desk.idle()
+    assert ear.uids() == list(range(1, uid + 1))
+    await desk.close()
+
+
+async def test_a_session_that_is_cut_off_leaves_its_event(office: Office) -> None:
+    ear = Ear()
+    desk = office.desk(ear)
+    noting = asyncio.ensure_future(office.append(desk, 1))
+    await asyncio.sleep(0)
+    noting.cancel()
+    await asyncio.wait([noting])
+    assert noting.cancelled()
+    await desk.close()
+    assert ear.uids() == [1]
+    assert office.left() == 0
+
+
 async def test_errors_that_pass_and_errors_that_do_not(office: Office) -> None:
     ear, other = Ear([StorageUnavailable("busy"), MailboxNotFound("Junk"), ZeroDivisionError()]), Ear()
     desk = office.desk(ear, other)
@@ -159,16 +211,15 @@ async def test_an_event_is_given_up_after_a_day(office: Office) -> None:
     await office.append(desk, 1)
     await desk.idle()
     assert office.left()
-    office.now += 2 * module.LIFETIME
+    office.now += 2 * 86_400.0
     await desk.catch_up()
     await desk.idle()
     assert office.left() == 0
     await desk.close()
 
 
-async def test_another_process_takes_up_what_was_left(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.0)
-    desk = office.desk(Ear(gate=asyncio.Event()))
+async def test_another_process_takes_up_what_was_left(office: Office) -> None:
+    desk = office.desk(Ear(gate=asyncio.Event()), close_timeout=0.0)
     await office.append(desk, 1, 2)
     await office.append(desk, 3, name="gone@example.net")
     await office.append(desk, 4)
@@ -186,11 +237,10 @@ async def test_another_process_takes_up_what_was_left(office: Office, monkeypatc
     assert office.left() == 0
 
 
-async def test_more_than_fits_into_memory(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING", 2)
+async def test_more_than_fits_into_memory(office: Office) -> None:
     gate = asyncio.Event()
     ear = Ear(gate=gate)
-    desk = office.desk(ear)
+    desk = office.desk(ear, max_waiting=2)
     for uid in range(1, 7):
         await office.append(desk, uid)
     assert len(list(office.folder.glob("*.events"))) == 5

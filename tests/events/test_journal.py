@@ -20,23 +20,25 @@ def event(number: int) -> MailEvent:
 def left(folder: Path) -> list[int]:
     """The uids of what is not dealt with, as a file tells."""
     files = sorted(folder.iterdir()) if folder.exists() else []
-    return [uid for path in files for one in unfinished(path.read_bytes()) for uid in one.uids]
+    return [uid for path in files for one in unfinished(path.read_bytes()).values() for uid in one.uids]
 
 
 async def test_a_line_is_there_until_it_is_dealt_with(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "events")
-    first = await journal.write([event(1)])
-    second = await journal.write([event(2), event(3)])
-    assert first is second is not None
-    assert left(journal.folder) == [1, 2, 3]
-    for _ in range(2):
-        journal.done(second)
+    (first,) = await journal.write([event(1)]) or []
+    second, third = await journal.write([event(2), event(3)]) or []
+    assert first.segment is second.segment is third.segment
     assert left(journal.folder) == [1, 2, 3]
     journal.done(second)
+    assert left(journal.folder) == [1, 3]
+    journal.done(first)
+    assert left(journal.folder) == [3]
+    journal.done(third)
     assert left(journal.folder) == []
-    assert await journal.write([event(4)]) is second
+    (fourth,) = await journal.write([event(4)]) or []
+    assert fourth.segment is first.segment
     assert left(journal.folder) == [4]
-    journal.done(second)
+    journal.done(fourth)
     journal.close()
     assert not list(journal.folder.iterdir())
 
@@ -44,17 +46,35 @@ async def test_a_line_is_there_until_it_is_dealt_with(tmp_path: Path) -> None:
 async def test_a_file_that_has_grown_is_cut(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "events")
     for _ in range(1000):
-        segment = await journal.write([event(number) for number in range(1, 11)])
-        assert segment is not None
-        for _ in range(10):
-            journal.done(segment)
-        if not segment.size:
+        places = await journal.write([event(number) for number in range(1, 11)]) or []
+        for place in places:
+            journal.done(place)
+        if not places[0].segment.size:
             break
-    assert segment is not None
-    assert segment.path.stat().st_size == 0
-    await journal.write([event(1)])
-    assert left(journal.folder) == [1]
+    assert places[0].segment.path.stat().st_size == 0
+    first, second = await journal.write([event(1), event(2)]) or []
+    journal.done(first)
+    assert left(journal.folder) == [2]
+    journal.done(second)
     journal.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "uids"),
+    [
+        ("1 2 3", [1, 2, 3]),
+        ("1 2 done 3", [3]),
+        ("1 2 3 done_1", [1, 3]),
+        ("1 done_0 2 done_1 3 done_7 done_x", [3]),
+        ("1 torn 3 done_2", [1]),
+        ("1 2 done done_0 3 done_0", [3]),
+    ],
+)
+def test_what_a_file_tells(text: str, uids: list[int]) -> None:
+    lines = [
+        event(int(word)).line() if word.isdigit() else f"{word}\n".encode().replace(b"_", b" ") for word in text.split()
+    ]
+    assert [one.uids[0] for one in unfinished(b"".join(lines)).values()] == uids
 
 
 async def test_what_is_noted_at_one_time_is_written_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,13 +88,12 @@ async def test_what_is_noted_at_one_time_is_written_as_one(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "fdatasync", count)
     journal = Journal(tmp_path / "events")
-    segments = await asyncio.gather(*(journal.write([event(n)]) for n in range(1, 51)))
+    places = [found[0] for found in await asyncio.gather(*(journal.write([event(n)]) for n in range(1, 51))) if found]
     assert synced < 5
-    assert len(set(segments)) == 1
-    for segment in segments:
-        assert segment is not None
-        assert len(left(journal.folder)) == 50
-        journal.done(segment)
+    assert len({place.segment for place in places}) == 1
+    for number, place in enumerate(places, 1):
+        assert left(journal.folder) == list(range(number, 51))
+        journal.done(place)
     assert left(journal.folder) == []
     journal.close()
 
@@ -95,14 +114,13 @@ async def test_a_long_file_goes_when_its_last_event_is_dealt_with(
 ) -> None:
     monkeypatch.setattr(module, "_LONG", 100)
     journal = Journal(tmp_path / "events")
-    first = await journal.write([event(1), event(2)])
-    second = await journal.write([event(3)])
-    assert first is not None
-    assert second is not None
-    assert first is not second
+    first, second = await journal.write([event(1), event(2)]) or []
+    (third,) = await journal.write([event(3)]) or []
+    assert first.segment is not third.segment
     assert len(list(journal.folder.iterdir())) == 2
     journal.done(first)
-    journal.done(first)
+    assert left(journal.folder) == [2, 3]
+    journal.done(second)
     assert [path.read_bytes() for path in journal.folder.iterdir()] == [event(3).line()]
     journal.close()
 
@@ -110,7 +128,8 @@ async def test_a_long_file_goes_when_its_last_event_is_dealt_with(
 async def test_nobody_adopts_what_is_held(tmp_path: Path) -> None:
     mine, other = Journal(tmp_path / "events"), Journal(tmp_path / "events")
     assert other.adopt() is None
-    await mine.write([event(1), event(2)])
+    places = await mine.write([event(1), event(2), event(4)]) or []
+    mine.done(places[1])
     assert other.adopt() is None
     mine.close()
     (path,) = mine.folder.iterdir()
@@ -118,12 +137,13 @@ async def test_nobody_adopts_what_is_held(tmp_path: Path) -> None:
         file.write(event(3).line()[:-5])  # torn
     found = other.adopt()
     assert found is not None
-    segment, events = found
-    assert events == [event(1), event(2)]
+    (first, one), (second, two) = found
+    assert [one, two] == [event(1), event(4)]
     assert mine.adopt() is None
-    other.hold(segment)
-    other.done(segment)
-    other.done(segment)
+    other.hold(first.segment)
+    other.done(second)
+    assert left(other.folder) == [1]
+    other.done(first)
     assert not list(mine.folder.iterdir())
     other.close()
 
@@ -133,15 +153,15 @@ async def test_left_for_later(tmp_path: Path) -> None:
     assert await journal.leave_for_later([event(1)])
     found = journal.adopt()
     assert found is not None
-    assert found[1] == [event(1)]
-    journal.hold(found[0])
+    ((place, one),) = found
+    assert one == event(1)
+    journal.hold(place.segment)
     journal.close()
 
 
 async def test_a_disk_that_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path / "events")
-    segment = await journal.write([event(1)])
-    assert segment is not None
+    (place,) = await journal.write([event(1)]) or []
 
     def full(descriptor: int, data: bytes) -> int:
         raise OSError(28, "No space left on device")
@@ -150,10 +170,9 @@ async def test_a_disk_that_takes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         patch.setattr(os, "write", full)
         assert await journal.write([event(2)]) is None
         assert not await journal.leave_for_later([event(2)])
-    again = await journal.write([event(3)])
-    assert again is not None
-    assert again is not segment
-    journal.done(segment)
-    assert not segment.path.exists()
+    (again,) = await journal.write([event(3)]) or []
+    assert again.segment is not place.segment
+    journal.done(place)
+    assert not place.segment.path.exists()
     assert [path.read_bytes() for path in journal.folder.glob("[!.]*") if path.stat().st_size] == [event(3).line()]
     journal.close()
