@@ -75,31 +75,36 @@ class Client:
         self.socket.close()
 
 
-def test_many_requests_at_once_on_one_connection() -> None:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Path]:
     with host_with_socket() as (_, path):
-        client = Client(path)
-        assert client.handshake[:3] == [b"VERSION\t1\t2\n", b"MECH\tPLAIN\tplaintext\n", b"MECH\tLOGIN\tplaintext\n"]
-        client.ask(
-            b"AUTH\t1\tPLAIN\tservice=smtp\trip=192.0.2.1\tresp=" + plain(KIM, "wrong"),
-            b"AUTH\t2\tPLAIN\tservice=smtp\tsecured\tresp=" + plain(KIM, "secret"),
-            b"AUTH\t3\tPLAIN\tservice=smtp\tresp=!!!",
-            b"AUTH\t4\tLOGIN\tservice=smtp",
-        )
-        answers = {client.file.readline() for _ in range(3)}
-        # The wrong password waits for its delay; nobody else does.
-        assert answers == {
-            b"OK\t2\tuser=kim@example.net\n",
-            b"FAIL\t3\tcode=invalid_base64\treason=Invalid base64 data in initial response\n",
-            b"CONT\t4\t" + base64.b64encode(b"Username:") + b"\n",
-        }
-        client.ask(b"CONT\t4\t" + base64.b64encode(KIM.encode()))
-        assert client.file.readline() == b"CONT\t4\t" + base64.b64encode(b"Password:") + b"\n"
-        client.ask(b"CONT\t4\t" + base64.b64encode(b"secret"))
-        assert {client.file.readline(), client.file.readline()} == {
-            b"OK\t4\tuser=kim@example.net\n",
-            b"FAIL\t1\tuser=kim@example.net\n",
-        }
-        client.close()
+        yield path
+
+
+def test_many_requests_at_once_on_one_connection(shared: Path) -> None:
+    client = Client(shared)
+    assert client.handshake[:3] == [b"VERSION\t1\t2\n", b"MECH\tPLAIN\tplaintext\n", b"MECH\tLOGIN\tplaintext\n"]
+    client.ask(
+        b"AUTH\t1\tPLAIN\tservice=smtp\trip=192.0.2.1\tresp=" + plain(KIM, "wrong"),
+        b"AUTH\t2\tPLAIN\tservice=smtp\tsecured\tresp=" + plain(KIM, "secret"),
+        b"AUTH\t3\tPLAIN\tservice=smtp\tresp=!!!",
+        b"AUTH\t4\tLOGIN\tservice=smtp",
+    )
+    answers = {client.file.readline() for _ in range(3)}
+    # The wrong password waits for its delay; nobody else does.
+    assert answers == {
+        b"OK\t2\tuser=kim@example.net\n",
+        b"FAIL\t3\tcode=invalid_base64\treason=Invalid base64 data in initial response\n",
+        b"CONT\t4\t" + base64.b64encode(b"Username:") + b"\n",
+    }
+    client.ask(b"CONT\t4\t" + base64.b64encode(KIM.encode()))
+    assert client.file.readline() == b"CONT\t4\t" + base64.b64encode(b"Password:") + b"\n"
+    client.ask(b"CONT\t4\t" + base64.b64encode(b"secret"))
+    assert {client.file.readline(), client.file.readline()} == {
+        b"OK\t4\tuser=kim@example.net\n",
+        b"FAIL\t1\tuser=kim@example.net\n",
+    }
+    client.close()
 
 
 def test_abandoned_requests_do_not_fill_a_connection() -> None:
@@ -113,24 +118,22 @@ def test_abandoned_requests_do_not_fill_a_connection() -> None:
         client.close()
 
 
-def test_a_cancelled_id_can_be_used_again() -> None:
-    with host_with_socket() as (_, path):
-        client = Client(path)
-        client.ask(
-            b"AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain(KIM, "wrong"),
-            b"CANCEL\t1",
-            b"AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain(KIM, "secret"),
-        )
-        assert client.file.readline() == b"OK\t1\tuser=kim@example.net\n"
-        client.close()
+def test_a_cancelled_id_can_be_used_again(shared: Path) -> None:
+    client = Client(shared)
+    client.ask(
+        b"AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain(KIM, "wrong"),
+        b"CANCEL\t1",
+        b"AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain(KIM, "secret"),
+    )
+    assert client.file.readline() == b"OK\t1\tuser=kim@example.net\n"
+    client.close()
 
 
-def test_a_broken_client_is_disconnected() -> None:
-    with host_with_socket() as (_, path):
-        client = Client(path)
-        client.ask(b"AUTH\t1\tNTLM\tservice=smtp")
-        assert client.file.readline() == b""
-        client.close()
+def test_a_broken_client_is_disconnected(shared: Path) -> None:
+    client = Client(shared)
+    client.ask(b"AUTH\t1\tNTLM\tservice=smtp")
+    assert client.file.readline() == b""
+    client.close()
 
 
 def test_a_database_that_is_gone_is_a_temporary_failure() -> None:

@@ -6,6 +6,7 @@ import smtplib
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +15,14 @@ from tests.support.host import Host, running_host
 from tests.support.servers import need
 
 pytestmark = pytest.mark.e2e
-KIM, LEE = "kim@example.net", "lee@example.net"
+KIM, LEE, PAT, SAM, JOE = (f"{name}@example.net" for name in ("kim", "lee", "pat", "sam", "joe"))
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    """Each test has users of its own on it."""
+    with running_host(dict.fromkeys((KIM, LEE, PAT, SAM, JOE), "x")) as running:
+        yield running
 
 
 def body(octets: bytes) -> bytes:
@@ -31,9 +39,9 @@ def send(client: smtplib.LMTP, recipients: list[str], text: bytes) -> list[tuple
     return replies + [client.getreply() for _ in accepted[1:]]
 
 
-def test_smtplib() -> None:
+def test_smtplib(host: Host) -> None:
     texts = [message(number, text="..\r\n.dot\r\n" * number) for number in range(1, 20)]
-    with running_host({KIM: "x", LEE: "x"}) as host, smtplib.LMTP(str(host.lmtp_path), timeout=30) as client:
+    with smtplib.LMTP(str(host.lmtp_path), timeout=30) as client:
         for text in texts:
             assert [code for code, _ in send(client, [KIM, "nobody@example.net", LEE], text)] == [250, 250]
         assert client.sendmail("robin@example.org", [KIM], message(99)) == {}
@@ -43,36 +51,26 @@ def test_smtplib() -> None:
             assert sorted(map(body, host.messages(user))) == sorted(t.replace(b"\r\n", b"\n") for t in texts)
 
 
-def test_one_file_for_many_recipients() -> None:
-    with running_host({KIM: "x", LEE: "x"}) as host:
-        with smtplib.LMTP(str(host.lmtp_path), timeout=30) as client:
-            send(client, [KIM, LEE], message(1, text=("y" * 70 + "\r\n") * 5000))
-        (one,) = (host.home(KIM) / "Maildir" / "new").iterdir()
-        (other,) = (host.home(LEE) / "Maildir" / "new").iterdir()
-        assert one.stat().st_ino == other.stat().st_ino
+def test_one_file_for_many_recipients(host: Host) -> None:
+    with smtplib.LMTP(str(host.lmtp_path), timeout=30) as client:
+        send(client, [PAT, SAM], message(1, text=("y" * 70 + "\r\n") * 5000))
+    (one,) = (host.home(PAT) / "Maildir" / "new").iterdir()
+    (other,) = (host.home(SAM) / "Maildir" / "new").iterdir()
+    assert one.stat().st_ino == other.stat().st_ino
 
 
-def test_swaks() -> None:
-    with running_host({KIM: "x"}) as host:
-        done = subprocess.run(
-            [
-                need("swaks"),
-                "--protocol",
-                "LMTP",
-                "--socket",
-                str(host.lmtp_path),
-                "--from",
-                "robin@example.org",
-                "--to",
-                KIM,
-                "--suppress-data",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert len(host.messages(KIM)) == 1
+def test_swaks(host: Host) -> None:
+    done = subprocess.run(
+        [
+            need("swaks"), "--protocol", "LMTP", "--socket", str(host.lmtp_path),
+            "--from", "robin@example.org", "--to", JOE, "--suppress-data",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(host.messages(JOE)) == 1
 
 
 def test_quota() -> None:
