@@ -22,6 +22,8 @@ The map, one paragraph a package:
     Who may log in: SQL databases, password schemes, SASL mechanisms, cache, throttling.
 ``mas.sieve``
     A pure Sieve interpreter: asks questions, returns actions.
+``mas.svtest``
+    Sieve tested in Sieve: ``mas sieve test FILE.svtest``, with commands that are an extension from outside of ``mas.sieve``.
 ``mas.events``
     What clients did to mail, noted on disk before they are answered, for those who act on it later.
 ``mas.delivery``

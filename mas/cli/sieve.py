@@ -52,13 +52,18 @@ def check(file: Annotated[Path, typer.Argument(help="A script; - is standard inp
 @scripts.command("test")
 def try_out(
     script: Annotated[Path, typer.Argument()],
-    message: Annotated[Path, typer.Argument(help="A mail as a file; - is standard input.")],
+    message: Annotated[Path | None, typer.Argument(help="A mail as a file; - is standard input.")] = None,
     envelope_from: Annotated[str, typer.Option("--envelope-from", help="The reverse path.")] = "",
     envelope_to: Annotated[str, typer.Option("--envelope-to", help="The recipient.")] = "user@localhost",
     trace: Annotated[bool, typer.Option("--trace", help="Each test, and why it was true or false.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a script over a mail and print what it would do. Nothing is done."""
+    """Run a script over a mail and print what it would do. Nothing is done. A FILE.svtest brings its mails, and what to expect of them."""
+    if message is None:
+        if script.suffix != ".svtest":
+            raise typer.BadParameter("a mail is missing: mas sieve test SCRIPT MESSAGE", param_hint="MESSAGE")
+        _run_tests(script, as_json=as_json)
+        return
     mail = sys.stdin.buffer.read() if str(message) == "-" else _read(message)
     try:
         transaction = Transaction(envelope_from, envelope_to)
@@ -85,6 +90,32 @@ def try_out(
         for line in describe(result):
             print(line)
     if result.error:
+        raise SystemExit(1)
+
+
+def _run_tests(file: Path, *, as_json: bool) -> None:
+    from mas import logs
+    from mas.config import Log
+    from mas.server.filtering import sieve_language
+    from mas.svtest.run import run_file
+
+    logs.setup(Log(level="error"))
+    try:
+        outcomes = run_file(file, sieve_language)
+    except ScriptError as error:
+        for problem in error.problems:
+            print(f"{file}:{problem.line}:{problem.column}: {problem.text}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:
+        raise SystemExit(f"mas: {error.filename}: {error.strerror}") from None
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    if as_json:
+        print_json([{"test": one.name, "line": one.line, "failure": one.failure or None} for one in outcomes])
+    else:
+        for one in failed:
+            print(f"{file}:{one.line}: {one.name or 'outside of a test'}: {one.failure}")
+        print(f"{len(outcomes) - len(failed)} of {len(outcomes)} tests passed")
+    if failed:
         raise SystemExit(1)
 
 

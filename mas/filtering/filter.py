@@ -127,7 +127,7 @@ class Filter:
             step = await self._instead(step, view, answers, transaction, user, envelope)
         _log.info("decided", actions=in_words(step), user=user.name, session=envelope.session)
         after = Consequences(self, view, answers, account, transaction, self.email(user), envelope.session)
-        return await self._decision(step, view, after, default)
+        return await self.decision(step, view, after, default)
 
     async def _instead(
         self,
@@ -195,7 +195,8 @@ class Filter:
 
     # What follows
 
-    async def _decision(self, result: Result, view: HeaderView, after: Consequences, default: Save) -> Decision:
+    async def decision(self, result: Result, view: HeaderView, after: Consequences, default: Save) -> Decision:
+        """What scripts decided, for the delivery; ``default`` is where a keep goes."""
         answers, user = after.answers, after.account.user
         wanted: list[tuple[Save, tuple[Edit, ...]]] = []
         later: list[Consequence] = []

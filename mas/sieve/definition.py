@@ -136,8 +136,9 @@ class Extension:
     implies: extensions that are required along with it. interprets: it changes how the text of a script is read, so ``ihave`` may not
     name it [RFC5463 4]. environment: items of the ``environment`` test, by name. regex: makes the matcher of ``:regex`` from a pattern and
     whether case counts not. mime_header: handler of header, address and exists with ``:mime``. namespace: of variables that strings may
-    refer to [RFC5229 3]. deprecated: what a script that requires it is warned of; it is not announced then. at_delivery: only for mail
-    that arrives, so a script that requires it cannot run at an IMAP event [RFC6785 3.11].
+    refer to [RFC5229 3]; variable: gives the value of one by its name there. deprecated: what a script that requires it is
+    warned of; it is not announced then. at_delivery: only for mail that arrives, so a script that requires it cannot run at an IMAP event
+    [RFC6785 3.11].
     """
 
     name: str
@@ -151,6 +152,7 @@ class Extension:
     regex: Callable[[str, bool], Any] | None = None
     mime_header: Handler | None = None
     namespace: str = ""
+    variable: Callable[[Run, str], str] | None = None
     deprecated: str = ""
     at_delivery: bool = False
 
@@ -173,6 +175,7 @@ class Registry:
         self.regex: Callable[[str, bool], Any] | None = None
         self.mime_header: Handler = _no_mime
         self.namespaces: dict[str, str] = {}
+        self.namespace_variables: dict[str, Callable[[Run, str], str]] = {}
         added: dict[tuple[Role, str], list[TagRule]] = {}
         match_types: list[TagRule] = []
         for extension in extensions:
@@ -185,6 +188,8 @@ class Registry:
             self.environment.update(extension.environment)
             if extension.namespace:
                 self.namespaces[extension.namespace] = extension.name
+                if extension.variable:
+                    self.namespace_variables[extension.namespace] = extension.variable
             self.regex = extension.regex or self.regex
             self.mime_header = extension.mime_header or self.mime_header
         for name in implicit:

@@ -297,12 +297,8 @@ class Run:
 
     def namespace(self, name: str, rest: str) -> str:
         """A variable of a namespace (``global.x``, ``env.…``); empty when there is none."""
-        if name == "global":
-            return self.globals.get(rest, "")
-        if name == "env":
-            source = self.registry.environment.get(rest)
-            return (source(self) if source else self.environment.get(rest)) or ""
-        return ""
+        value = self.registry.namespace_variables.get(name)
+        return value(self, rest) if value else ""
 
     def body(self) -> Generator[Question, Any, PartView]:
         """The message's root part; asked for once a run."""

@@ -36,6 +36,12 @@ def run_environment(run: Run, call: Call) -> Any:
     return match(run, call, [value], [name])
 
 
+def _variable(run: Run, name: str) -> str:
+    """``${env.name}``: an item, empty when there is none."""
+    source = run.registry.environment.get(name)
+    return (source(run) if source else run.environment.get(name)) or ""
+
+
 ENVIRONMENT = Extension(
     "environment",
     definitions=(
@@ -50,4 +56,6 @@ ENVIRONMENT = Extension(
         ),
     ),
 )
-DOVECOT_ENVIRONMENT = Extension("vnd.dovecot.environment", implies=("environment",), namespace="env")
+DOVECOT_ENVIRONMENT = Extension(
+    "vnd.dovecot.environment", implies=("environment",), namespace="env", variable=_variable
+)

@@ -80,6 +80,7 @@ def check_global(checker: Checker, text: str, offset: int) -> None:
 INCLUDE = Extension(
     "include",
     namespace="global",
+    variable=lambda run, name: run.globals.get(name, ""),
     definitions=(
         command(
             "include",

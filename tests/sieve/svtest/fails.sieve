@@ -1,0 +1,2 @@
+require ["ihave", "fileinto"];
+fileinto "Work"; error "no more";

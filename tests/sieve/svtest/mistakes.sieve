@@ -1,0 +1,3 @@
+require "fileinto";
+filinto "Work";
+if header :is "subject" { stop; }

@@ -1,0 +1,3 @@
+require ["fileinto", "copy"];
+redirect "lee@example.net";
+fileinto "Work";
