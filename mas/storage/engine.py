@@ -10,9 +10,11 @@ What only the index knows, and what its loss costs: modseqs (a new index starts 
 
 Durability. Every commit that gives a uid or a modseq is fsynced (``durable``, synchronous=FULL) before anybody is told: deliveries, APPEND,
 flags, expunges, and what a scan found. The others (who has seen what is recent, file names that follow flags, parsed contents, the
-directories' times) may be lost in a power cut, and are worked out again. Lines of the uid list are not fsynced, since the index has
-the same: the first writer after an unclean stop (another boot id than the last writer's, and not marked clean) takes nothing that the
-index knows of files for granted, so that every mailbox is scanned before it is served, and a list that lost lines is written anew.
+directories' times) may be lost in a power cut, and are worked out again. Lines of the uid list are fsynced while the index commits
+(``alongside``), since Dovecot, which fsyncs them too, may be the first to look after a power cut. The first writer after an unclean stop
+(another boot id than the last writer's, and not marked clean) takes nothing that the index knows of files for granted: every mailbox is
+scanned before it is served, a list that lost lines is written anew, and modseqs go on above any that can have been given. With a disk
+that keeps what it says it keeps, none is lost; with one that lies, clients still learn of every change from then on.
 A killed process loses nothing: the WAL is in the page cache.
 
 Invariants:
@@ -39,6 +41,7 @@ from mas.config import Config
 from mas.errors import MailboxNotFound, MailboxNotSelectable
 from mas.metrics import table as metrics
 from mas.storage import disk, index, schema, uidlist
+from mas.storage.alongside import Alongside
 from mas.storage.index import Event, MailboxRow, Transaction
 from mas.storage.layout import Nested, layout_of
 from mas.storage.location import Location
@@ -48,7 +51,7 @@ from mas.storage.model import MailboxName, MailboxStatus, Modseq, Uid, UidValidi
 from mas.storage.nested import NestedDirectories
 
 GAP = 1000
-"""How far the modseqs of a new index begin above the last that this process knew of the old one."""
+"""How far modseqs begin above the last known one, in a new index and after an unclean stop."""
 
 RESERVE = 96 << 10
 """Octets that are kept allocated beside the index, so that flags can be set and messages removed when the disk is full."""
@@ -130,6 +133,7 @@ class Engine:
         self._stale = True
         self._synchronous = False
         self._published = Published(0, 0)
+        self.alongside = Alongside()
         self.begun_anew = False
         """The index is new and empty: whoever holds the lock fills it from the Maildir first."""
         self.unnamed: set[str] = set()
@@ -335,6 +339,8 @@ class Engine:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
                 raise
+            finally:
+                self.alongside.wait()
             disk.step("committed", self.location.index_file)
             self._boot = BOOT_ID
             self._modseq = self._seen_modseq = transaction.modseq
@@ -358,6 +364,7 @@ class Engine:
         transaction.execute("UPDATE account SET boot = ?", (BOOT_ID,))
         if unclean:
             _log.warning("the system stopped without warning: the Maildir is looked through again", user=self.user)
+            transaction.skip_modseqs(max(index.first_modseq(), self._modseq + GAP))
             for row in self.rows.values():
                 row.uidlist = row.keywords = ""
                 row.new_mtime = row.cur_mtime = 0

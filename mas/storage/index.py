@@ -148,6 +148,11 @@ class Transaction:
         self.assigned += 1
         return self.modseq
 
+    def skip_modseqs(self, last: int) -> None:
+        """Go on above ``last``."""
+        self.modseq = max(self.modseq, last)
+        self.assigned += 1
+
     def touch(self, row: MailboxRow) -> MailboxRow:
         """The row will be written back."""
         self.touched.add(row.id)

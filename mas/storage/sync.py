@@ -448,7 +448,7 @@ def record_uids(engine: Engine, row: MailboxRow, entries: Iterable[tuple[int, st
     path = uidlist_path(engine, row)
     with engine.dotlock(path):
         try:
-            uidlist.append_uidlist(path, entries)
+            uidlist.append_uidlist(path, entries, engine.alongside.start)
         except FileNotFoundError:
             _rewrite(engine, row, entries)
         row.uidlist = uidlist.identity(path)

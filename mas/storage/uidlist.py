@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mas.storage import disk
@@ -112,10 +112,10 @@ def read_uidlist(path: str) -> Uidlist | None:
     return parse_uidlist(data)
 
 
-def append_uidlist(path: str, entries: Iterable[tuple[int, str]]) -> None:
+def append_uidlist(path: str, entries: Iterable[tuple[int, str]], make_durable: Callable[[int, str], None]) -> None:
     """Add lines; the caller holds the dotlock. A last line that a crash or a full disk left without its end goes first.
 
-    Not fsynced: the index commit that follows protects the uids, and the scan after a power cut writes the list anew (see ``engine``).
+    make_durable: called with the open file and its path; it may go on alongside, since a list that lost lines is written anew (``engine``).
     """
     disk.step("uidlist-append", path)
     data = encode_entries(entries)
@@ -127,6 +127,7 @@ def append_uidlist(path: str, entries: Iterable[tuple[int, str]]) -> None:
             os.ftruncate(fd, size)
         try:
             disk.write_all(fd, data)
+            make_durable(fd, path)
         except OSError:
             os.ftruncate(fd, size)
             raise

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from mas.storage import disk, uidlist
 from mas.storage import verify as verifying
 from mas.storage.account import MaildirAccount
 from mas.storage.mime.section import Section
-from mas.storage.model import INBOX
+from mas.storage.model import FLAGGED, INBOX, Flags, StoreOp
 from mas.storage.store import MaildirStore
 from tests.crash.test_kill import (
     CASES,
@@ -152,6 +153,14 @@ def nothing_taken_back(before: Told, now: Told, step: str) -> None:
             assert now[name]["messages"].get(uid) == row, f"{step}: {name}: uid {uid}"
 
 
+def dovecot_gives_no_other_uids(told: Told, directory: Path) -> None:
+    """Who opens the Maildir first finds a line in the uid list for each message that anybody was told of."""
+    lists = listed(directory)
+    for name, box in told.items():
+        if name != "quota":
+            assert {int(uid) for uid in box["messages"]} <= lists[box["identity"][1]].keys(), name
+
+
 def sums(told: Told) -> list[list[int]]:
     octets = [len(row[0]) for name in told if name != "quota" for row in told[name]["messages"].values()]
     return [[sum(octets), len(octets)]]
@@ -194,6 +203,8 @@ def test_power_cut_at_every_step(
         before = asyncio.run(setup())
         names = listed(directory)
         stopped, told = run_child(directory, after, OPERATIONS[name], stop_at, seed and seed * 1000 + stop_at, layout)
+        if told is not None:
+            dovecot_gives_no_other_uids(told, after)
         with monkeypatch.context() as patched:
             boot_again(patched)
             now = asyncio.run(look(after, layout))
@@ -236,6 +247,47 @@ def test_first_delivery_of_a_new_user(tmp_path: Path, monkeypatch: pytest.Monkey
     now = asyncio.run(look(after))
     nothing_taken_back(told, now, "first delivery")
     assert numbers(content(now), INBOX) == {1}
+
+
+def test_a_disk_that_lied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It said that it had the commits, and had not. What clients know is lost; what happens afterwards they must learn of."""
+    directory, after = tmp_path / "home", tmp_path / "after"
+    directory.mkdir()
+
+    async def lose() -> int:
+        store = MaildirStore(config(directory))
+        await prepare(store, user_in(directory))
+        account = await store.open(user_in(directory))
+        shutil.copytree(directory, after)
+        selection = await account.select(INBOX)
+        for _ in range(20):
+            await selection.store([4], StoreOp.ADD, Flags(FLAGGED))
+            await selection.store([4], StoreOp.REMOVE, Flags(FLAGGED))
+        (status,) = await account.status([INBOX])
+        assert status is not None
+        disk.failpoint = None
+        await store.close()
+        return status.highest_modseq
+
+    known = asyncio.run(lose())
+    boot_again(monkeypatch)
+
+    async def go_on() -> None:
+        store = MaildirStore(config(after))
+        account = await store.open(user_in(after))
+        selection = await account.select(INBOX)
+        await selection.store([5], StoreOp.ADD, Flags(FLAGGED))
+        changed = [
+            uid
+            for uid, modseq in zip(selection.snapshot.uids, selection.snapshot.modseqs, strict=True)
+            if modseq > known
+        ]
+        assert changed == [5]
+        assert selection.snapshot.highest_modseq > known
+        await selection.close()
+        await store.close()
+
+    asyncio.run(go_on())
 
 
 def test_the_simulator_loses_what_was_not_fsynced(tmp_path: Path) -> None:

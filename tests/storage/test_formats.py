@@ -298,10 +298,12 @@ def test_locations() -> None:
 
 def test_append_takes_a_torn_line_away(tmp_path: Path) -> None:
     path = tmp_path / "dovecot-uidlist"
+    synced: list[str] = []
     whole = uidlist.encode_header(1, 2, "0" * 32) + b"1 :a\n"
     for tail in (b"2 :to", b"\0\0\0\0", b"2 "):
         path.write_bytes(whole + tail)
         assert uidlist.parse_uidlist(path.read_bytes()).torn
-        uidlist.append_uidlist(str(path), [(2, "b")])
+        uidlist.append_uidlist(str(path), [(2, "b")], lambda fd, path: synced.append(path))
         assert path.read_bytes() == whole + b"2 :b\n"
         assert not uidlist.parse_uidlist(path.read_bytes()).torn
+    assert synced == [str(path)] * 3

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import stat
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Disk:
 
     root: Path
     _nodes: dict[int, _Node] = field(default_factory=dict)
+    _mutex: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         for directory, _, files in os.walk(self.root):
@@ -58,6 +60,10 @@ class Disk:
 
     def sync(self, path: str) -> None:
         """``path`` (or ``/proc/self/fd/N``) is fsynced."""
+        with self._mutex:
+            self._sync(path)
+
+    def _sync(self, path: str) -> None:
         status = os.stat(path)
         node = self._nodes.get(status.st_ino)
         if node is None:
@@ -91,6 +97,10 @@ class Disk:
 
     def cut(self, into: Path, chance: random.Random | None = None) -> None:
         """Write what is left, as ``into``."""
+        with self._mutex:
+            self._cut(into, chance)
+
+    def _cut(self, into: Path, chance: random.Random | None) -> None:
         current = self._current()
         keep: dict[int, Entries] = {}
         for directory, (entries, _) in current.items():
