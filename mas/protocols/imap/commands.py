@@ -1,7 +1,7 @@
 """The commands of IMAP as values: one frozen dataclass a command, and what their arguments are made of.
 
-Names are the RFC's; mailbox names are Unicode already, message sets are still symbolic (``*``, ``$``), search keys are
-``mas.storage.query`` leaves under this module's own And, Or, Not, with sequence numbers and uids as nodes that ``resolve`` turns into uids.
+Names are the RFC's; mailbox names are Unicode already, message sets are still symbolic (``*``, ``$``), so are those in search keys
+(``search_program``).
 
 Must not know: how a command is written on the wire (``parse_command``), in which state it may come (``COMMANDS`` there).
 """
@@ -9,11 +9,11 @@ Must not know: how a command is written on the wire (``parse_command``), in whic
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mas.protocols.imap.numset import SequenceSet
-from mas.storage import query
+from mas.protocols.imap.search_program import SearchKey
 from mas.storage.mime.section import Section
 from mas.storage.model import Flags, MailboxName, StoreOp
 
@@ -417,85 +417,3 @@ class Move(Command):
     uid: bool
     messages: SequenceSet
     mailbox: MailboxName
-
-
-# Search keys that only a session can turn into uids
-
-
-@dataclass(frozen=True, slots=True)
-class Seqnums:
-    """sequence-set as a search key: message sequence numbers, or ``$``."""
-
-    messages: SequenceSet
-
-
-@dataclass(frozen=True, slots=True)
-class UidSet:
-    """``UID sequence-set`` as a search key."""
-
-    uids: SequenceSet
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """``RECENT``  [RFC3501 6.4.4]; NEW is RECENT and UNSEEN, OLD is NOT RECENT."""
-
-
-@dataclass(frozen=True, slots=True)
-class SearchAnd:
-    keys: tuple[SearchKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SearchOr:
-    keys: tuple[SearchKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SearchNot:
-    key: SearchKey
-
-
-Leaf = (
-    query.All
-    | query.SystemFlag
-    | query.Keyword
-    | query.Header
-    | query.Body
-    | query.Text
-    | query.InternalDate
-    | query.SentDate
-    | query.SaveDate
-    | query.Age
-    | query.Size
-    | query.ModseqAtLeast
-    | query.EmailId
-)
-SearchKey = Leaf | Seqnums | UidSet | Recent | SearchAnd | SearchOr | SearchNot
-
-
-def resolve_search(
-    key: SearchKey,
-    seqnums: Callable[[SequenceSet], query.Uids],
-    uids: Callable[[SequenceSet], query.Uids],
-    recent: Callable[[], query.Uids],
-) -> query.Key:
-    """The search program of the store.
-
-    ``seqnums`` and ``uids`` turn a set into uids (``$`` comes to either); ``recent`` tells those with \\Recent.
-    """
-    match key:
-        case SearchAnd(keys):
-            return query.And(tuple([resolve_search(each, seqnums, uids, recent) for each in keys]))
-        case SearchOr(keys):
-            return query.Or(tuple([resolve_search(each, seqnums, uids, recent) for each in keys]))
-        case SearchNot(inner):
-            return query.Not(resolve_search(inner, seqnums, uids, recent))
-        case Seqnums(messages):
-            return seqnums(messages)
-        case UidSet(messages):
-            return uids(messages)
-        case Recent():
-            return recent()
-        case _:
-            return key

@@ -11,18 +11,9 @@ from collections.abc import Callable
 
 from mas.protocols.imap import abnf
 from mas.protocols.imap.arguments import parse_date, parse_set
-from mas.protocols.imap.commands import (
-    Recent,
-    Search,
-    SearchAnd,
-    SearchKey,
-    SearchNot,
-    SearchOr,
-    SearchReturn,
-    Seqnums,
-    UidSet,
-)
+from mas.protocols.imap.commands import Search, SearchReturn
 from mas.protocols.imap.cursor import Cursor, ParseError
+from mas.protocols.imap.search_program import Recent, SearchAnd, SearchKey, SearchNot, SearchOr, Seqnums, UidSet
 from mas.storage import query
 from mas.storage.model import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 

@@ -6,20 +6,19 @@ import datetime
 
 import pytest
 
-from mas.protocols.imap.commands import (
+from mas.protocols.imap.commands import Search, SearchReturn
+from mas.protocols.imap.events import BadCommand, Continuation, ImapLimits
+from mas.protocols.imap.numset import SAVED, STAR, SequenceSet
+from mas.protocols.imap.search_program import (
     Recent,
-    Search,
     SearchAnd,
     SearchKey,
     SearchNot,
     SearchOr,
-    SearchReturn,
     Seqnums,
     UidSet,
     resolve_search,
 )
-from mas.protocols.imap.events import BadCommand, Continuation, ImapLimits
-from mas.protocols.imap.numset import SAVED, STAR, SequenceSet
 from mas.storage import query
 from mas.storage.model import ANSWERED, DELETED, FLAGGED, SEEN
 from tests.protocols.imap.wire import command, events

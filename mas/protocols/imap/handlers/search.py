@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mas.errors import MasError
-from mas.protocols.imap.commands import Search, SearchReturn, resolve_search
+from mas.protocols.imap.commands import Search, SearchReturn
 from mas.protocols.imap.encode import encode_esearch, encode_search
 from mas.protocols.imap.numset import SequenceSet, resolve, to_ranges
 from mas.protocols.imap.responses import EsearchData
+from mas.protocols.imap.search_program import resolve_search
 from mas.protocols.imap.state import Done, Session
 from mas.protocols.imap.view import View
 from mas.storage.interface import Selection
