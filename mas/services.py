@@ -13,7 +13,7 @@ from typing import Protocol
 from mas.auth.interface import Authenticator
 from mas.config import Config
 from mas.protocols.session import Peer
-from mas.storage.interface import Account, Store
+from mas.storage.interface import Account, Selection, Store
 from mas.storage.model import Copied, FlagChange, MailboxName, Saved
 
 
@@ -43,7 +43,7 @@ class MailEvents(Protocol):
         ...
 
     async def copied(
-        self, account: Account, source: MailboxName, target: MailboxName, copied: Copied, *, moved: bool
+        self, account: Account, source: Selection, target: MailboxName, copied: Copied, *, moved: bool
     ) -> None:
         """COPY or MOVE put messages of ``source`` into ``target``."""
         ...

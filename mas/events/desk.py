@@ -26,7 +26,7 @@ from mas import logs
 from mas.errors import AuthUnavailable, MasError, StorageUnavailable, UserUnknown
 from mas.events.journal import Journal, Place
 from mas.events.model import Cause, MailEvent
-from mas.storage.interface import Account
+from mas.storage.interface import Account, Selection
 from mas.storage.model import Copied, FlagChange, MailboxName, Saved
 from mas.user import User
 
@@ -119,7 +119,7 @@ class Desk:
     # What handlers call
 
     async def copied(
-        self, account: Account, source: MailboxName, target: MailboxName, copied: Copied, *, moved: bool
+        self, account: Account, source: Selection, target: MailboxName, copied: Copied, *, moved: bool
     ) -> None:
         """As MailEvents.copied."""
         await self._note(
@@ -131,8 +131,9 @@ class Desk:
                 copied.uid_validity,
                 tuple(copied.target),
                 self._clock(),
-                source,
+                source.name,
                 () if moved else tuple(copied.source),
+                source_uid_validity=source.snapshot.uid_validity,
             ),
         )
 

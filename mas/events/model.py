@@ -27,7 +27,8 @@ class Cause(enum.StrEnum):
 class MailEvent:
     """user: whose mail it is. mailbox, uid_validity, uids: where the messages are now. at: seconds since the epoch.
 
-    source: the mailbox that a COPY came from; source_uids: the messages there, in the order of ``uids``, none after a MOVE.
+    source: the mailbox that a COPY came from; source_uids: the messages there, in the order of ``uids``, none after a MOVE;
+    source_uid_validity: 0 when it is not known.
     changed_flags: names of the flags that are set now and were not, or the other way; flags: all names after that change.
     """
 
@@ -41,6 +42,7 @@ class MailEvent:
     source_uids: tuple[int, ...] = ()
     changed_flags: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    source_uid_validity: int = 0
 
     @property
     def name(self) -> MailboxName:
@@ -84,6 +86,7 @@ def parse_line(line: bytes) -> MailEvent | None:
     sound = (
         all(isinstance(text, str) for text in (event.user, event.mailbox, event.source))
         and isinstance(event.uid_validity, int)
+        and isinstance(event.source_uid_validity, int)
         and isinstance(event.at, int | float)
         and len(event.source_uids) in (0, len(event.uids))
     )

@@ -125,7 +125,8 @@ class ImapEvents:
         except MailboxNotFound:
             return
         try:
-            if name == event.mailbox and selection.snapshot.uid_validity != event.uid_validity:
+            known = event.uid_validity if uids is event.uids else event.source_uid_validity
+            if known not in (0, selection.snapshot.uid_validity):
                 return
             for uid in uids:
                 message = await _message(selection, uid)

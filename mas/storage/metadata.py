@@ -83,6 +83,7 @@ class AccountMetadata:
         self._engine: Engine = account.engine
         self._limits: Metadata = account.engine.config.metadata
         self._kept: OrderedDict[str, tuple[str, Annotations]] = OrderedDict()
+        self._uses: tuple[object, Mapping[MailboxName, frozenset[str]]] | None = None
 
     async def of(self, name: MailboxName) -> Annotations:
         """Those of a mailbox; with an empty name the account's. Some are worked out from what is elsewhere."""
@@ -90,8 +91,18 @@ class AccountMetadata:
         if not name:
             texts = zip(OPERATORS, (self._limits.server_comment, self._limits.server_admin), strict=True)
             return {**stored, **{entry: text.encode() for entry, text in texts if text}}
-        uses = next((info.special_use for info in await self._account.list() if info.name == name), None)
+        uses = self._special_uses().get(name)
         return {**stored, SPECIAL_USE: " ".join(sorted(uses)).encode("ascii")} if uses else stored
+
+    def _special_uses(self) -> Mapping[MailboxName, frozenset[str]]:
+        """As LIST shows them; they change with the tree alone, and then ``faces`` is another dictionary."""
+        faces = self._account.faces
+        if self._uses is None or self._uses[0] is not faces:
+            chosen = {
+                MailboxName(n): frozenset(face.special_use.split()) for n, face in faces.items() if face.special_use
+            }
+            self._uses = (faces, self._account.store.special.special_use(faces, chosen))
+        return self._uses[1]
 
     async def _stored(self, name: MailboxName) -> Annotations:
         """From memory while the file is the same: one stat on the loop."""

@@ -87,14 +87,17 @@ async def test_what_is_told(office: Office) -> None:
     desk = office.desk(ear)
     async with await office.store.open(user("kim@example.net")) as account:
         copied = Copied(UidValidity(1), [Uid(5)], [Uid(9)])
-        await desk.copied(account, INBOX, JUNK, copied, moved=False)
-        await desk.copied(account, INBOX, JUNK, copied, moved=True)
-        await desk.copied(account, INBOX, JUNK, Copied(UidValidity(1), [], []), moved=True)
+        source = await account.select(INBOX)
+        await desk.copied(account, source, JUNK, copied, moved=False)
+        await desk.copied(account, source, JUNK, copied, moved=True)
+        await desk.copied(account, source, JUNK, Copied(UidValidity(1), [], []), moved=True)
         await desk.appended(account, MailboxName("Dull"), Saved(UidValidity(1), [Uid(1)]))
         flagged, seen = ("\\Flagged",), ("\\Seen", "\\Flagged")
         changes = [FlagChange(1, flagged, flagged), FlagChange(2, flagged, seen), FlagChange(3, flagged, flagged)]
         await desk.flags_changed(account, JUNK, 1, changes)
     await desk.idle()
+    validity = source.snapshot.uid_validity
+    assert [event.source_uid_validity for _, event in ear.heard] == [validity, validity, 0, 0]
     assert [
         (event.cause, event.source, event.source_uids, event.uids, event.changed_flags, event.flags)
         for _, event in ear.heard

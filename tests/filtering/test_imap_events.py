@@ -193,6 +193,11 @@ async def test_what_a_script_knows(host: Host) -> None:
     assert name == "|MS|post|kim@example.net|kim@example.net|COPY|Work||INBOX|Work"
 
 
+async def test_the_source_of_a_copy_is_another_mailbox_by_now(host: Host) -> None:
+    await host.run(source='addflag "copied";', source_uid_validity=1)
+    assert flags(host) == {"INBOX": [""], "Work": [""]}
+
+
 async def test_the_source_of_a_copy(host: Host) -> None:
     await host.run(source='addflag "copied";')
     assert flags(host) == {"INBOX": ["copied"], "Work": [""]}

@@ -79,6 +79,7 @@ async def state(account: Account) -> dict[str, Any]:
                 uid: (*named(flags, snapshot.keywords), octets[uid])
                 for uid, flags in zip(snapshot.uids, snapshot.flags, strict=True)
             },
+            dict(await account.metadata(info.name)),
             (status.uid_next, status.messages, status.unseen, status.deleted, status.size, status.deleted_size),
         )
         await selection.close()
@@ -142,6 +143,16 @@ class StoreMachine(RuleBasedStateMachine):
     def rename(self, process: int, old: MailboxName, new: MailboxName) -> None:
         if old != new and not new.startswith(old + "."):
             self.both(process, lambda _, account: account.rename(old, new))
+
+    @rule(
+        process=st.integers(0, 1),
+        name=st.sampled_from([MailboxName(""), *NAMES]),
+        changes=st.dictionaries(
+            st.sampled_from(["/private/a", "/shared/b"]), st.none() | st.binary(max_size=3), min_size=1
+        ),
+    )
+    def annotate(self, process: int, name: MailboxName, changes: dict[str, bytes | None]) -> None:
+        self.both(process, lambda _, account: account.set_metadata(name, changes))
 
     def selected(self, process: int, name: MailboxName, work: Callable[[Selection], Awaitable[Any]]) -> None:
         async def run(_: Store, account: Account) -> Any:

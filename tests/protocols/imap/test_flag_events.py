@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mas.storage.interface import Account
+from mas.storage.interface import Account, Selection
 from mas.storage.model import Copied, FlagChange, MailboxName, Saved
 from tests.support.imap_in_process import PASSWORD, USER, InProcessClient, InProcessHost
 
@@ -21,9 +21,9 @@ class Events:
         self.told: list[Any] = []
 
     async def copied(
-        self, account: Account, source: MailboxName, target: MailboxName, copied: Copied, *, moved: bool
+        self, account: Account, source: Selection, target: MailboxName, copied: Copied, *, moved: bool
     ) -> None:
-        self.told.append(("copied", source, target, list(copied.source), list(copied.target), moved))
+        self.told.append(("copied", source.name, target, list(copied.source), list(copied.target), moved))
 
     async def appended(self, account: Account, mailbox: MailboxName, saved: Saved) -> None:
         self.told.append(("appended", mailbox, list(saved.uids)))

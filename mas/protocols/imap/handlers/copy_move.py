@@ -41,7 +41,7 @@ async def _tell(session: Session, selection: Selection, command: Copy | Move, co
     events = session.services.events
     if events is not None:
         moved = isinstance(command, Move)
-        await events.copied(session.mail, selection.name, command.mailbox, copied, moved=moved)
+        await events.copied(session.mail, selection, command.mailbox, copied, moved=moved)
 
 
 def _messages(session: Session, view: View, command: Copy | Move) -> Messages:
