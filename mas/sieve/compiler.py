@@ -86,6 +86,8 @@ class Checker:
     enclosing: list[Call] = field(default_factory=list)
     _needs: set[str] = field(default_factory=set)
     _bound: int = 0
+    _constant: bool = True
+    """No string holds more than its characters."""
 
     def note(self, offset: int, text: str) -> None:
         """A mistake at a place."""
@@ -115,6 +117,7 @@ class Checker:
         while at < len(nodes) and nodes[at].name == "require":
             self.require(nodes[at])
             at += 1
+        self._constant = self.required.isdisjoint(("encoded-character", "variables"))
         return self.commands(nodes[at:])
 
     def require(self, node: Node) -> None:
@@ -162,7 +165,7 @@ class Checker:
 
     def branch(self, node: Node, chain: Call | None) -> Call | None:
         if node.name == "if":
-            chain = Call(self.registry.find(Role.COMMAND, "if")[0], self.source.place(node.offset)[0], node.offset)
+            chain = Call(self.registry.find(Role.COMMAND, "if")[0], self.source.line(node.offset), node.offset)
         elif chain is None:
             self.note(node.offset, f"{node.name} without an if before it")
             chain = Call(self.registry.find(Role.COMMAND, "if")[0], 0, node.offset)
@@ -173,7 +176,7 @@ class Checker:
             self.note(node.offset, f"{node.name} takes {'no test' if not wanted else 'exactly one test'}")
         if node.block is None:
             self.note(node.offset, f"{node.name} needs a block")
-        tests = [test for test in (self.bind(test, Role.TEST) for test in node.tests) if test is not None]
+        tests = self.tests(node)
         block = self.commands(node.block or ())
         chain.branches.append((tests[0] if wanted and tests else None, block))
         return chain
@@ -216,7 +219,7 @@ class Checker:
             self.commands(node.block or ())
             self._needs = outer
             return None
-        call = Call(definition, self.source.place(node.offset)[0], node.offset)
+        call = Call(definition, self.source.line(node.offset), node.offset)
         if definition.handler is run_unknown:
             self._needs = outer
             return call
@@ -225,19 +228,30 @@ class Checker:
         self.shape(node, definition)
         if definition.matches:
             self.matcher(call)
-        if len(self.problems) == before and definition.check:
+        if definition.check and len(self.problems) == before:
             definition.check(self, call)
-        call.plain &= definition.plain and not any(
-            map(_has_variables, (*call.arguments.values(), *call.values.values()))
+        call.plain &= definition.plain and (
+            self._constant or not any(map(_has_variables, (*call.arguments.values(), *call.values.values())))
         )
-        call.needs = frozenset(self._needs)
+        if self._needs:
+            call.needs = frozenset(self._needs)
         self._needs = outer
-        call.tests = [test for test in (self.bind(test, Role.TEST) for test in node.tests) if test is not None]
+        if node.tests:
+            call.tests = self.tests(node)
         if node.block:
             self.enclosing.append(call)
             call.block = self.commands(node.block)
             self.enclosing.pop()
         return call
+
+    def tests(self, node: Node) -> list[Call]:
+        """The tests of a call that could be bound."""
+        bound = []
+        for test in node.tests:
+            call = self.bind(test, Role.TEST)
+            if call is not None:
+                bound.append(call)
+        return bound
 
     def shape(self, node: Node, definition: Definition) -> None:
         count = len(node.tests)
@@ -304,13 +318,11 @@ class Checker:
         self.positional(node, definition, positional, call)
 
     def positional(self, node: Node, definition: Definition, arguments: list[Argument], call: Call) -> None:
-        parameters = list(definition.parameters)
+        parameters: Sequence[Parameter] = definition.parameters
         spare = len(parameters) - len(arguments)
-        for parameter in [parameter for parameter in parameters if parameter.optional]:
-            if spare <= 0:
-                break
-            parameters.remove(parameter)
-            spare -= 1
+        if spare > 0:
+            left_out = [parameter for parameter in parameters if parameter.optional][:spare]
+            parameters = [parameter for parameter in parameters if parameter not in left_out]
         if len(arguments) != len(parameters):
             wanted = ", ".join(
                 f"{p.name} ({p.kind.value})" + (" optional" if p.optional else "") for p in definition.parameters
@@ -333,9 +345,10 @@ class Checker:
             if kind is Kind.STRING and argument.bracketed:
                 self.note(argument.offset, f"{name} takes a string, not a list")
                 return None
-            texts = tuple(
-                self.text(text, at, name, rule) for text, at in zip(argument.values, argument.offsets, strict=True)
-            )
+            texts: tuple[Text, ...] = argument.values
+            if not self._constant or rule.check:
+                places = zip(argument.values, argument.offsets, strict=True)
+                texts = tuple([self.text(text, at, name, rule) for text, at in places])
             return texts if kind is Kind.STRINGS else texts[0]
         got = (
             "a number"
@@ -348,20 +361,21 @@ class Checker:
         return None
 
     def text(self, text: str, offset: int, name: str, rule: Parameter | TagRule) -> Text:
-        if "encoded-character" in self.required and "${" in text:
-            try:
-                text = strings.decode_characters(text)
-            except ValueError as error:
-                self.note(offset, str(error))
-                return text
-        if "variables" in self.required and "${" in text:
-            self.namespaces(text, offset)
-            template = strings.template(text)
-            if isinstance(template, Template):
-                if rule.constant:
-                    self.note(offset, f"{name} must be a constant string, without variables")
-                return template
-            text = template
+        if not self._constant and "${" in text:
+            if "encoded-character" in self.required:
+                try:
+                    text = strings.decode_characters(text)
+                except ValueError as error:
+                    self.note(offset, str(error))
+                    return text
+            if "variables" in self.required and "${" in text:
+                self.namespaces(text, offset)
+                template = strings.template(text)
+                if isinstance(template, Template):
+                    if rule.constant:
+                        self.note(offset, f"{name} must be a constant string, without variables")
+                    return template
+                text = template
         if rule.check:
             rule.check(self, text, offset)
         return text

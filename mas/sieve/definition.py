@@ -11,7 +11,7 @@ something, it is a generator that yields questions (``mas.sieve.questions``) and
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -194,6 +194,12 @@ class Registry:
             self.mime_header = extension.mime_header or self.mime_header
         for name in implicit:
             self.implicit |= {name, *self.extensions[name].implies}
+        # An enum's hash is Python code: so no dictionary by Role where it is asked for every word of a script.
+        self._tests = {name: found for (role, name), found in self.definitions.items() if role is Role.TEST}
+        self._commands = {name: found for (role, name), found in self.definitions.items() if role is Role.COMMAND}
+        self._comparators = {"i;octet": "", "i;ascii-casemap": ""}
+        for extension in self.extensions.values():
+            self._comparators.update((name, extension.name) for name in extension.comparators)
         self._rules: dict[int, dict[str, TagRule]] = {}
         for place, definitions in self.definitions.items():
             for definition in definitions:
@@ -202,21 +208,17 @@ class Registry:
                     rules.update((rule.name, rule) for rule in match_types)
                 self._rules[id(definition)] = rules
 
-    def find(self, role: Role, name: str) -> list[Definition]:
+    def find(self, role: Role, name: str) -> Sequence[Definition]:
         """Every definition of a name (two extensions may define the same: the script's ``require`` decides)."""
-        return self.definitions.get((role, name), [])
+        return (self._tests if role is Role.TEST else self._commands).get(name, ())
 
     def rules(self, definition: Definition) -> dict[str, TagRule]:
         """The tags that a definition takes, those of other extensions included, by name."""
         return self._rules[id(definition)]
 
-    def comparators(self) -> dict[str, str]:
+    def comparators(self) -> Mapping[str, str]:
         """Comparator name -> the extension that must be required for it (empty: none)."""
-        found = {"i;octet": "", "i;ascii-casemap": ""}
-        for extension in self.extensions.values():
-            for name in extension.comparators:
-                found[name] = extension.name
-        return found
+        return self._comparators
 
     def capabilities(self) -> list[str]:
         """What SIEVE of ManageSieve and ``ihave`` offer, in a stable order."""

@@ -15,7 +15,9 @@ that only follow from an earlier one are not reported. Nesting is limited, so re
 
 from __future__ import annotations
 
-from mas.sieve.lexer import Lexeme, Token, tokenize
+from typing import cast
+
+from mas.sieve.lexer import Token, tokenize
 from mas.sieve.limits import Limits
 from mas.sieve.source import Problem, Source
 from mas.sieve.syntax import Argument, Node, Number, Strings, Tag
@@ -32,57 +34,55 @@ def parse(source: Source, limits: Limits) -> tuple[list[Node], list[Problem]]:
 
 
 class _Parser:
-    __slots__ = ("at", "limits", "problems", "source", "tokens")
+    __slots__ = ("at", "kinds", "limits", "offsets", "problems", "source", "values")
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self.source = source
         self.limits = limits
-        self.tokens = tokenize(source.text, limits)
+        tokens = tokenize(source.text, limits)
+        self.kinds, self.offsets, self.values = tokens.kinds, tokens.offsets, tokens.values
         self.at = 0
         self.problems: list[Problem] = []
 
-    @property
-    def token(self) -> Lexeme:
-        return self.tokens[self.at]
-
     def kind(self) -> Token:
         """The kind of the token at hand (a method, since every step changes it)."""
-        return self.tokens[self.at].kind
+        return self.kinds[self.at]
 
     def note(self, offset: int, text: str) -> None:
         if len(self.problems) < self.limits.max_errors:
             self.problems.append(self.source.problem(offset, text))
 
+    def note_here(self, text: str) -> None:
+        self.note(self.offsets[self.at], text)
+
     def lost(self, expected: str) -> _Lost:
-        token = self.token
-        if token.kind is Token.ERROR:
-            self.note(token.offset, token.text)
+        kind, value = self.kinds[self.at], self.values[self.at]
+        if kind is Token.ERROR:
+            self.note_here(str(value))
         else:
-            found = (
-                f"{token.kind.value} {token.text!r}"
-                if token.kind in (Token.IDENTIFIER, Token.TAG)
-                else token.kind.value
-            )
-            self.note(token.offset, f"expected {expected}, found {found}")
+            found = f"{kind.value} {value!r}" if kind in (Token.IDENTIFIER, Token.TAG) else kind.value
+            self.note_here(f"expected {expected}, found {found}")
         return _Lost()
 
     def start(self) -> list[Node]:
         commands = self.commands(0)
         while self.kind() is not Token.END:
-            self.note(self.token.offset, "'}' without a '{' before it")
+            self.note_here("'}' without a '{' before it")
             self.at += 1
             commands += self.commands(0)
         return commands
 
     def commands(self, depth: int) -> list[Node]:
         found: list[Node] = []
-        while self.kind() not in (Token.RBRACE, Token.END) and len(self.problems) < self.limits.max_errors:
+        while len(self.problems) < self.limits.max_errors:
+            kind = self.kind()
+            if kind is Token.RBRACE or kind is Token.END:
+                return found
             try:
                 found.append(self.command(depth))
             except _Lost:
                 self.recover()
-        if len(self.problems) >= self.limits.max_errors:
-            self.at = len(self.tokens) - 1
+        self.at = len(self.kinds) - 1
         return found
 
     def recover(self) -> None:
@@ -108,22 +108,21 @@ class _Parser:
         if self.kind() is not Token.IDENTIFIER:
             raise self.lost("a command")
         node = self.identifier_arguments(depth)
-        if self.kind() is Token.SEMICOLON:
+        kind = self.kind()
+        if kind is Token.SEMICOLON:
             self.at += 1
-        elif self.kind() is Token.LBRACE:
+        elif kind is Token.LBRACE:
             if depth + 1 > self.limits.max_nesting:
-                self.note(self.token.offset, f"blocks are nested more than {self.limits.max_nesting} deep")
+                self.note_here(f"blocks are nested more than {self.limits.max_nesting} deep")
                 raise _Lost
-            opened = self.token.offset
+            opened = self.offsets[self.at]
             self.at += 1
             node.block = self.commands(depth + 1)
             if self.kind() is Token.RBRACE:
                 self.at += 1
             else:
                 line, column = self.source.place(opened)
-                self.note(
-                    self.token.offset, f"'}}' is missing: the block of line {line}, column {column} is not closed"
-                )
+                self.note_here(f"'}}' is missing: the block of line {line}, column {column} is not closed")
         else:
             raise self.lost(
                 f"';' or a block after {node.name!r}" if not node.arguments and not node.tests else "';' or a block"
@@ -131,17 +130,14 @@ class _Parser:
         return node
 
     def identifier_arguments(self, depth: int) -> Node:
-        node = Node(self.token.offset, self.token.text)
-        self.at += 1
-        while True:
-            argument = self.argument()
-            if argument is None:
-                break
-            node.arguments.append(argument)
-        if self.kind() is Token.IDENTIFIER:
+        at = self.at
+        node = Node(self.offsets[at], cast(str, self.values[at]), [], [])
+        self.at = at + 1
+        kind = self.arguments(node.arguments)
+        if kind is Token.IDENTIFIER:
             self.test_depth(depth)
             node.tests.append(self.identifier_arguments(depth + 1))
-        elif self.kind() is Token.LPAREN:
+        elif kind is Token.LPAREN:
             self.test_depth(depth)
             node.parenthesised = True
             self.at += 1
@@ -149,9 +145,10 @@ class _Parser:
                 if self.kind() is not Token.IDENTIFIER:
                     raise self.lost("a test")
                 node.tests.append(self.identifier_arguments(depth + 1))
-                if self.kind() is Token.COMMA:
+                kind = self.kind()
+                if kind is Token.COMMA:
                     self.at += 1
-                elif self.kind() is Token.RPAREN:
+                elif kind is Token.RPAREN:
                     self.at += 1
                     break
                 else:
@@ -160,39 +157,44 @@ class _Parser:
 
     def test_depth(self, depth: int) -> None:
         if depth + 1 > self.limits.max_nesting:
-            self.note(self.token.offset, f"tests are nested more than {self.limits.max_nesting} deep")
+            self.note_here(f"tests are nested more than {self.limits.max_nesting} deep")
             raise _Lost
 
-    def argument(self) -> Argument | None:
-        token = self.token
-        if token.kind is Token.STRING:
-            self.at += 1
-            return Strings(token.offset, (token.text,), (token.offset,), False)
-        if token.kind is Token.NUMBER:
-            self.at += 1
-            return Number(token.offset, token.number)
-        if token.kind is Token.TAG:
-            self.at += 1
-            return Tag(token.offset, token.text)
-        if token.kind is Token.LBRACKET:
-            return self.string_list()
-        return None
+    def arguments(self, found: list[Argument]) -> Token:
+        """Read all arguments. Returns the kind of the token behind them."""
+        kinds, at = self.kinds, self.at
+        while True:
+            kind = kinds[at]
+            if kind is Token.STRING:
+                offset = self.offsets[at]
+                found.append(Strings(offset, (cast(str, self.values[at]),), (offset,), False))
+            elif kind is Token.TAG:
+                found.append(Tag(self.offsets[at], cast(str, self.values[at])))
+            elif kind is Token.NUMBER:
+                found.append(Number(self.offsets[at], cast(int, self.values[at])))
+            elif kind is Token.LBRACKET:
+                self.at = at
+                found.append(self.string_list())
+                at = self.at - 1
+            else:
+                self.at = at
+                return kind
+            at += 1
 
     def string_list(self) -> Strings:
-        opened = self.token.offset
-        values: list[str] = []
-        offsets: list[int] = []
-        self.at += 1
+        kinds, first = self.kinds, self.at + 1
+        at = first
         while True:
-            if self.kind() is not Token.STRING:
+            if kinds[at] is not Token.STRING:
+                self.at = at
                 raise self.lost("a string")
-            values.append(self.token.text)
-            offsets.append(self.token.offset)
-            self.at += 1
-            if self.kind() is Token.COMMA:
-                self.at += 1
-            elif self.kind() is Token.RBRACKET:
-                self.at += 1
-                return Strings(opened, tuple(values), tuple(offsets), True)
-            else:
+            kind = kinds[at + 1]
+            if kind is Token.RBRACKET:
+                break
+            if kind is not Token.COMMA:
+                self.at = at + 1
                 raise self.lost("',' or ']' in a string list")
+            at += 2
+        self.at = at + 2
+        values = cast(list[str], self.values[first : at + 1 : 2])
+        return Strings(self.offsets[first - 1], tuple(values), tuple(self.offsets[first : at + 1 : 2]), True)

@@ -50,17 +50,24 @@ class Source:
         self.text = text
         self._starts: list[int] | None = None
 
+    def line(self, offset: int) -> int:
+        """The line of an offset."""
+        return bisect_right(self._starts or self._lines(), offset)
+
     def place(self, offset: int) -> tuple[int, int]:
         """(line, column) of an offset."""
-        if self._starts is None:
-            starts = [0]
-            at = self.text.find("\n")
-            while at >= 0:
-                starts.append(at + 1)
-                at = self.text.find("\n", at + 1)
-            self._starts = starts
-        line = bisect_right(self._starts, offset)
-        return line, offset - self._starts[line - 1] + 1
+        starts = self._starts or self._lines()
+        line = bisect_right(starts, offset)
+        return line, offset - starts[line - 1] + 1
+
+    def _lines(self) -> list[int]:
+        starts = [0]
+        at = self.text.find("\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = self.text.find("\n", at + 1)
+        self._starts = starts
+        return starts
 
     def problem(self, offset: int, text: str) -> Problem:
         """A Problem at an offset."""

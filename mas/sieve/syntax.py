@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A number argument."""
 
     offset: int
     value: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """A tagged argument, or the tag before its value; ``name`` in lower case without the colon."""
 
     offset: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Strings:
+class Strings(NamedTuple):
     """A string or a string list; ``bracketed`` tells ``["x"]`` from ``"x"``."""
 
     offset: int
@@ -43,7 +41,7 @@ class Node:
 
     offset: int
     name: str
-    arguments: list[Argument] = field(default_factory=list)
-    tests: list[Node] = field(default_factory=list)
+    arguments: list[Argument]
+    tests: list[Node]
     parenthesised: bool = False
     block: list[Node] | None = None

@@ -61,9 +61,11 @@ def test_octets(script: bytes) -> None:
 @given(st.text(max_size=300))
 def test_characters(text: str) -> None:
     compiles_or_says_why(text.encode("utf-8", "surrogatepass"))
-    lexemes = tokenize(text, LIMITS)
-    assert lexemes[-1].kind is Token.END
-    assert [lexeme.offset for lexeme in lexemes] == sorted(lexeme.offset for lexeme in lexemes)
+    tokens = tokenize(text, LIMITS)
+    assert tokens.kinds[-1] is Token.END
+    assert tokens.offsets == sorted(tokens.offsets)
+    assert len(tokens.kinds) == len(tokens.offsets) == len(tokens.values)
+    assert tokens.errors == tokens.kinds.count(Token.ERROR)
 
 
 @given(st.lists(st.sampled_from(SOUP), max_size=60), st.booleans())
@@ -156,7 +158,7 @@ def large(size: int) -> dict[str, str]:
 def ends(script: str, size: int) -> None:
     """In the test's time limit; a quadratic scan would not. Memory is bounded by the number of tokens."""
     compiles_or_says_why(script.encode()[:size])
-    assert len(tokenize(script, Limits())) <= Limits().max_tokens + 2
+    assert len(tokenize(script, Limits()).kinds) <= Limits().max_tokens + 2
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def warn_field_name(checker: Checker, text: str, offset: int) -> None:
 
 def check_mailbox(checker: Checker, text: str, offset: int) -> None:
     """A mailbox name that could be one."""
-    if not text or any(ord(char) < 32 or char == "\x7f" for char in text):
+    if not text or (not text.isprintable() and any(ord(char) < 32 or char == "\x7f" for char in text)):
         checker.note(offset, f"{text!r} is not a mailbox name")
 
 
