@@ -193,7 +193,9 @@ class Desk:
         full = self._waiting >= self._pace.max_waiting
         if full and not self._full:
             _log.warning(
-                "many events wait, further ones stay on disk for now", key="events.max_waiting", limit=self._waiting
+                "many events wait, further ones stay on disk for now",
+                key="events.max_waiting",
+                limit=self._pace.max_waiting,
             )
         self._full = full
         return full

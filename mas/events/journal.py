@@ -22,14 +22,17 @@ import fcntl
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mas import logs
 from mas.events.model import MailEvent, parse_line
 
 _log = logs.get_logger("events")
+T = TypeVar("T")
 _SUFFIX = ".events"
 _LONG = 1 << 20
 _CUT_AT = 1 << 16
@@ -79,6 +82,11 @@ class Journal:
         self._lock = asyncio.Lock()
         self._batch: _Batch | None = None
         self._failed = False
+        # A thread of its own: commands wait for it, and the others may all be busy with scripts.
+        self._thread = ThreadPoolExecutor(1, "events")
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def write(self, events: Sequence[MailEvent]) -> list[Place] | None:
         """Keep events; durable on return. None when the disk does not take them: that is logged, and the caller has them in memory."""
@@ -103,7 +111,7 @@ class Journal:
             if old is not None:
                 old.waiting += count  # it must not be cut meanwhile
             try:
-                segment = await asyncio.to_thread(self._append, old, b"".join(batch.lines))
+                segment = await self._in_thread(lambda: self._append(old, b"".join(batch.lines)))
             except OSError as error:
                 if not self._failed:
                     _log.error("events cannot be kept on disk, a crash would lose them", error=str(error))
@@ -191,7 +199,7 @@ class Journal:
             os.close(self._append(None, b"".join([event.line() for event in events])).descriptor)
 
         try:
-            await asyncio.to_thread(write)
+            await self._in_thread(write)
         except OSError as error:
             _log.error("events cannot be kept on disk", folder=str(self.folder), error=str(error))
             return False
@@ -242,6 +250,7 @@ class Journal:
                 self._remove(segment)
         self._open.clear()
         self._current = None
+        self._thread.shutdown(wait=False)
 
 
 def unfinished(content: bytes) -> dict[int, MailEvent]:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from mas.errors import AuthUnavailable, MailboxNotFound, StorageUnavailable, UserUnknown
 from mas.events import desk as module
@@ -215,8 +216,10 @@ async def test_an_event_is_given_up_after_a_day(office: Office) -> None:
     await desk.idle()
     assert office.left()
     office.now += 2 * 86_400.0
-    await desk.catch_up()
-    await desk.idle()
+    with capture_logs() as told:
+        await desk.catch_up()
+        await desk.idle()
+    assert [line["event"] for line in told] == ["event given up after events.lifetime"]
     assert office.left() == 0
     await desk.close()
 
@@ -244,9 +247,11 @@ async def test_more_than_fits_into_memory(office: Office) -> None:
     gate = asyncio.Event()
     ear = Ear(gate=gate)
     desk = office.desk(ear, max_waiting=2)
-    for uid in range(1, 7):
-        await office.append(desk, uid)
+    with capture_logs() as told:
+        for uid in range(1, 7):
+            await office.append(desk, uid)
     assert len(list(office.folder.glob("*.events"))) == 5
+    assert [line.get("key") for line in told] == ["events.max_waiting"]
     gate.set()
     for _ in range(6):
         await desk.idle()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,19 @@ async def test_what_is_noted_at_one_time_is_written_as_one(tmp_path: Path, monke
         journal.done(place)
     assert left(journal.folder) == []
     journal.close()
+
+
+async def test_it_does_not_wait_for_threads_that_scripts_have(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    gate = threading.Event()
+    with ThreadPoolExecutor(1) as scripts:
+        loop.set_default_executor(scripts)
+        busy = [loop.run_in_executor(None, gate.wait) for _ in range(2)]
+        journal = Journal(tmp_path / "events")
+        assert await asyncio.wait_for(journal.write([event(1)]), 30)
+        gate.set()
+        await asyncio.gather(*busy)
+        journal.close()
 
 
 async def test_a_writer_that_is_cut_off_does_not_take_the_others_lines(tmp_path: Path) -> None:
