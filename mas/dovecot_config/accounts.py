@@ -22,6 +22,22 @@ USER_QUERY = "SELECT home, uid, gid FROM users WHERE username = '%n' AND domain 
 MYSQL_SOCKET = "/run/mysqld/mysqld.sock"
 """Where Debian's MariaDB listens: the client library goes there when the host is ``localhost`` or none."""
 
+_OTHERS_GET_IN = "MAS's databases have no such setting: without it others get in than before, so say it in the query"
+_WHO = (
+    "username_filter",
+    "mechanisms",
+    "mechanisms_filter",
+    "allow_nets",
+    "nologin",
+    "override_fields",
+    "default_fields",
+)
+"""Settings of a passdb that say who may log in, and from where."""
+_PLACE_COLUMN = re.compile(
+    r"\b(?:userdb_)?(mail_(?:path|driver|inbox_path|index_path|control_path|location))\b", re.IGNORECASE
+)
+_LIMIT_COLUMN = re.compile(r"\b(?:userdb_)?(quota_(?:storage|message)_\w+)\b", re.IGNORECASE)
+"""Columns that 2.4 knows and MAS does not."""
 _ONLY_SQL = "MAS looks accounts up in SQL databases only"
 _RESULTS = {
     "result_success": ("return-ok",),
@@ -60,9 +76,16 @@ class SqlFile:
             raise ValueError(str(error)) from None
         return cls(conversion, block)
 
-    def query(self, name: str, default: str) -> str:
-        """A query in MAS's variables. Raises ValueError."""
-        return sql(self.block.value(name, default), self.url)
+    def query(self, conversion: Conversion, name: str, default: str) -> str:
+        """A query in MAS's variables. Raises ValueError, also for one that says where mail lies in columns that MAS does not read."""
+        text = self.block.value(name, default)
+        if column := _PLACE_COLUMN.search(text):
+            raise ValueError(f"MAS does not read the column {column[1]}: give home, or mail as 'maildir:/path'")
+        if column := _LIMIT_COLUMN.search(text):
+            place = self.block.settings[name].place
+            why = f"MAS does not read the column {column[1]}: give quota_rule, as '*:storage=1G', else the limit is that of all"
+            conversion.check(place, name, why)
+        return sql(text, self.url)
 
     def _url(self, conversion: Conversion) -> str:
         driver, connect = self.block.value("driver"), self.block.value("connect")
@@ -157,8 +180,10 @@ def _database(conversion: Conversion, block: Block, files: dict[str, SqlFile], w
             continue
         if key not in _RESULTS:
             if setting.value and not _fields(conversion, key, setting):
-                conversion.left(block, setting, "MAS's databases have no such setting: say it in the query")
-        elif setting.value not in _RESULTS[key]:
+                who = block.kind == "passdb" and key in _WHO
+                why = _OTHERS_GET_IN if who else "MAS's databases have no such setting: say it in the query"
+                conversion.left(block, setting, why)
+        elif setting.value not in _RESULTS[key] or (key == "pass" and boolean(setting.value) and "master" not in entry):
             conversion.left(
                 block, setting, "MAS asks its databases in their order until one knows the user and the password fits"
             )
@@ -189,8 +214,8 @@ def _passdb(conversion: Conversion, block: Block, files: dict[str, SqlFile]) -> 
         entry["max_connections"] = file.connections
     # Dovecot's own default is MD5: "$1$…" by crypt, and 32 hexadecimal digits.
     entry["default_scheme"] = file.block.value("default_pass_scheme", "MD5")
-    entry["query"] = file.query("password_query", PASSWORD_QUERY)
-    entry["iterate_query"] = file.query("iterate_query", "SELECT username, domain FROM users")
+    entry["query"] = file.query(conversion, "password_query", PASSWORD_QUERY)
+    entry["iterate_query"] = file.query(conversion, "iterate_query", "SELECT username, domain FROM users")
     return entry
 
 
@@ -203,12 +228,12 @@ def _userdb(conversion: Conversion, block: Block, files: dict[str, SqlFile]) -> 
     if driver != "sql":
         raise ValueError(f"{_ONLY_SQL}, not in {driver}")
     file = _file(conversion, block, files)
-    entry: Tree = {"driver": "sql", "query": file.query("user_query", USER_QUERY)}
+    entry: Tree = {"driver": "sql", "query": file.query(conversion, "user_query", USER_QUERY)}
     passdbs = [passdb for passdb in conversion.target.get("passdb", []) if not passdb.get("master")]
     if not passdbs or passdbs[0]["url"] != file.url:
         entry["url"] = file.url
     if "iterate_query" in file.block.settings and file.url not in [passdb["url"] for passdb in passdbs]:
-        entry["iterate_query"] = file.query("iterate_query", "")
+        entry["iterate_query"] = file.query(conversion, "iterate_query", "")
     return entry
 
 

@@ -16,10 +16,12 @@ from mas.dovecot_config.dialect24 import is_24, to_23
 from mas.dovecot_config.grammar import Setting
 from mas.dovecot_config.mailstore import MAIL_KEYS, convert_home, convert_mail, convert_namespaces
 from mas.dovecot_config.services import convert_services
-from mas.dovecot_config.settings import DEFAULTS, PER_PROTOCOL, TABLE, handler_of
+from mas.dovecot_config.settings import DEFAULTS, DEFAULTS_24, PER_PROTOCOL, TABLE, handler_of
 from mas.dovecot_config.target import Target
 from mas.dovecot_config.toml import toml
 from mas.dovecot_config.tree import Block
+from mas.dovecot_config.values import words
+from mas.dovecot_config.variables import template
 
 _OTHER_PROTOCOLS = {
     "pop3": "MAS has no POP3",
@@ -67,13 +69,15 @@ class Converted:
 def convert(root: Block, read: Callable[[str], str]) -> Converted:
     """The tree as mas.toml. ``read``: the text of a file that a setting names; raises OSError."""
     remarks: list[Remark] = []
-    if is_24(root):
+    newer = is_24(root)
+    if newer:
         root = to_23(root, remarks)
     conversion = Conversion(root, read, Target(), remarks)
     for key, value in DEFAULTS.items():
         conversion.target.put(key, value)
-    if is_24(root):
-        conversion.target.put("lmtp.user_concurrency_limit", 10)
+    if newer:
+        for key, value in DEFAULTS_24.items():
+            conversion.target.put(key, value)
     for setting in root.settings.values():
         if setting.key not in MAIL_KEYS:
             _plain(conversion, root, setting)
@@ -108,10 +112,26 @@ def _protocol(conversion: Conversion, block: Block) -> None:
             _plain(conversion, block, setting)
         elif handler_of(setting.key) is None:
             conversion.unknown(block, setting, _nearest(setting.key))
+        elif setting.key == "auth_username_format":
+            _names_of_one_protocol(conversion, block, setting)
         elif setting.value != conversion.root.value(setting.key, "\0"):
             conversion.left(block, setting, "MAS has one value for all protocols")
     for inner in block.blocks:
         conversion.leave_block(inner, "MAS has one value for all protocols")
+
+
+def _names_of_one_protocol(conversion: Conversion, block: Block, setting: Setting) -> None:
+    """How names are read in one protocol; in LMTP it says whose mail it is, so that a difference loses mail."""
+    try:
+        same = template(setting.value) == conversion.target.get("auth.username_format", "%Lu")
+    except ValueError:
+        same = False
+    if not same:
+        conversion.left(
+            block, setting,
+            "MAS reads names alike in all protocols: without it other users are looked up here than before, so set "
+            "auth.username_format, and try mas auth test",
+        )  # fmt: skip
 
 
 def _plugin(conversion: Conversion, block: Block) -> None:
@@ -120,6 +140,10 @@ def _plugin(conversion: Conversion, block: Block) -> None:
     for key, setting in block.settings.items():
         if quota.OWN.match(key) or sieve.OWN.match(key):
             continue
+        if key.startswith("fts") and not any(
+            name.startswith("fts") for name in words(conversion.root.value("mail_plugins"))
+        ):
+            continue  # Debian's package sets these; without the plugin nobody reads them
         why = next((why for prefix, why in _PLUGINS if key.startswith(prefix)), None)
         if why:
             conversion.left(block, setting, why)

@@ -1,69 +1,36 @@
 """A tree of Dovecot 2.4 in 2.3's words, so that one table does for both. Pure.
 
-2.4 has the same lines, other names, and three other shapes: lists of booleans (``mail_plugins { quota = yes }``), named blocks whose driver
-is their name (``passdb sql {``), and settings that were parts of one long value (``mail_driver`` and ``mail_path`` of ``mail_location``,
-``sieve_script`` blocks, ``quota`` blocks). Each setting keeps its place and the name it was written with.
+2.4 has the same lines, other names, and four other shapes: lists of booleans (``mail_plugins { quota = yes }``), named blocks whose driver
+is their name (``passdb sql {``), settings that were parts of one long value (``mail_driver`` and ``mail_path`` of ``mail_location``,
+``sieve_script`` blocks, ``quota`` blocks), and nameless blocks that stand for a prefix: ``doveconf -n`` prints ``ssl_server_cert_file``
+as ``ssl_server { cert_file = … }``. Inside a block the prefix of its kind may be there or not. Each setting keeps its place and the name
+it was written with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mas.dovecot_config.conversion import Kind, Remark, title
 from mas.dovecot_config.grammar import Setting
+from mas.dovecot_config.names24 import (
+    DATABASE_WIDE,
+    ENGLISH,
+    ESCAPES,
+    FILES,
+    LISTS,
+    LOCATION,
+    NAMES,
+    PLACES,
+    PLUGIN,
+    PREFIXES,
+    ROOT_QUOTA,
+    SQL,
+    UTF8,
+)
 from mas.dovecot_config.tree import Block
 from mas.dovecot_config.values import boolean
-
-_FILES = {
-    "ssl_server_cert_file": "ssl_cert",
-    "ssl_server_key_file": "ssl_key",
-    "ssl_server_dh_file": "ssl_dh",
-    "ssl_server_ca_file": "ssl_ca",
-    "ssl_server_alt_cert_file": "ssl_alt_cert",
-    "ssl_server_alt_key_file": "ssl_alt_key",
-}
-_NAMES = {
-    "ssl_server_key_password": "ssl_key_password",
-    "ssl_server_request_client_cert": "ssl_verify_client_cert",
-    "ssl_server_cert_username_field": "ssl_cert_username_field",
-    "sieve_quota_script_count": "sieve_quota_max_scripts",
-    "sieve_quota_storage_size": "sieve_quota_max_storage",
-    "sieve_user_log_path": "sieve_user_log",
-    "quota_mail_size": "quota_max_mail_size",
-    "quota_storage_grace": "quota_grace",
-}
-_LISTS = (
-    "mail_plugins",
-    "protocols",
-    "auth_mechanisms",
-    "sieve_plugins",
-    "sieve_extensions",
-    "sieve_global_extensions",
-)
-_LOCATION = {
-    "mail_inbox_path": "INBOX",
-    "mail_index_path": "INDEX",
-    "mail_control_path": "CONTROL",
-    "mail_volatile_path": "VOLATILEDIR",
-    "mailbox_list_layout": "LAYOUT",
-    "mailbox_subscriptions_filename": "SUBSCRIPTIONS",
-    "mailbox_directory_name": "DIRNAME",
-}
-_SQL = ("sql_driver", "sqlite_path", "mysql", "pgsql")
-_PLUGIN = (
-    "sieve_",
-    "quota_",
-    "imapsieve_",
-    "zlib_",
-    "mail_compress",
-    "mail_crypt_",
-    "acl_",
-    "fts_",
-    "mail_log_",
-    "trash_",
-)
-_ENGLISH = {"Drafts": "\\Drafts", "Junk": "\\Junk", "Trash": "\\Trash", "Sent": "\\Sent", "Sent Messages": "\\Sent"}
-"""What ``@mailbox_defaults = english`` stands for when no group of that name is in the tree."""
 
 
 def is_24(root: Block) -> bool:
@@ -81,7 +48,8 @@ class _Translation:
         self.old = old
         self.new = Block("", (), old.place)
         self.remarks = remarks
-        self.before: dict[str, int] = {}
+        self.scripts: dict[str, int] = {}
+        self.warnings = 0
         self.rules = 0
         self.events = 0
         self.mailbox_rules: list[tuple[Setting, str]] = []
@@ -111,27 +79,30 @@ class _Translation:
 
     def _settings(self, old: Block, new: Block) -> None:
         for key, setting in old.settings.items():
-            if (
-                key in _LOCATION
-                or key in ("mail_driver", "mail_path", *_SQL)
-                or key.startswith(("passdb_", "userdb_", "@"))
-            ):
-                if key.startswith("@"):
-                    self._group(setting, new)
-            elif key in _FILES:
-                new.set(replace(renamed(setting, _FILES[key]), from_file=bool(setting.value)))
+            if key.startswith("@"):
+                self._group(setting, new)
+            elif key in PLACES:
+                if old.outer is not None and old.kind != "namespace":
+                    self._left(old, setting, "MAS has one place of mail for all protocols and addresses")
+            elif key in SQL or key in DATABASE_WIDE:
+                if old.outer is not None:
+                    self._left(old, setting, "MAS has one value for all protocols and addresses")
+            elif key in ROOT_QUOTA and old.outer is None and any(self.old.of("quota")):
+                pass  # taken by each quota block
+            elif key in FILES:
+                new.set(replace(renamed(setting, FILES[key]), from_file=bool(setting.value)))
             elif key == "auth_allow_cleartext":
                 new.set(renamed(setting, "disable_plaintext_auth", "no" if self._yes(old, setting) else "yes"))
             elif key == "ssl_server_prefer_ciphers":
                 new.set(renamed(setting, "ssl_prefer_server_ciphers", "yes" if setting.value == "server" else "no"))
-            elif key.startswith(_PLUGIN) and key != "quota_full_tempfail":
-                self._plugin(setting, _NAMES.get(key, key), setting.value)
+            elif key.startswith(PLUGIN) and key != "quota_full_tempfail":
+                self._plugin(setting, NAMES.get(key, key), setting.value)
             else:
-                new.set(renamed(setting, _NAMES.get(key, key)))
+                new.set(renamed(setting, NAMES.get(key, key)))
 
     def _block(self, block: Block, new: Block) -> None:
         match block.kind:
-            case kind if kind in _LISTS:
+            case kind if kind in LISTS:
                 self._list(block, new)
             case "passdb" | "userdb":
                 self._database(block)
@@ -142,6 +113,10 @@ class _Translation:
             case "imapsieve_from":
                 for script in block.of("sieve_script"):
                     self._event(script, "*", block.name)
+            case "mailbox":
+                self._mailbox(block, None)
+            case kind if kind in PREFIXES and not block.names:
+                self._prefixed(block, new)
             case "namespace":
                 self._namespace(block)
             case "group":
@@ -151,6 +126,8 @@ class _Translation:
             case _:
                 below = new.child(block.kind, block.names, block.place)
                 self._settings(block, below)
+                if block.kind == "inet_listener" and (listen := below.settings.pop("listen", None)):
+                    below.set(renamed(listen, "address"))
                 for inner in block.blocks:
                     self._block(inner, below)
 
@@ -172,17 +149,44 @@ class _Translation:
         else:
             new.set(setting)
 
+    def _prefixed(self, block: Block, new: Block) -> None:
+        """``ssl_server { cert_file = … }`` is ``ssl_server_cert_file = …``."""
+        flat = Block("", (), block.place, block.outer)
+        for key, setting in block.settings.items():
+            whole = key if key.startswith(block.kind) else f"{block.kind}_{key}"
+            flat.set(replace(setting, key=whole, original=whole))
+        self._settings(flat, new)
+        for inner in block.blocks:
+            self._block(inner, new.child(block.kind, (), block.place))
+
     def _location(self) -> None:
-        driver, path = self.old.settings.get("mail_driver"), self.old.settings.get("mail_path")
+        self._place(self.old, self.new, "mail_location")
+        spaces = list(self.old.of("namespace"))
+        for space in spaces:
+            if any(key in PLACES for key in space.settings):
+                merged = Block("", (), space.place)
+                merged.settings = {**self.old.settings, **space.settings}
+                self._place(merged, self.new.child("namespace", space.names, space.place), "location")
+
+    def _place(self, old: Block, new: Block, name: str) -> None:
+        """The settings of a place as 2.3's one value."""
+        driver, path = old.settings.get("mail_driver"), old.settings.get("mail_path")
         first = driver or path
         if first is None:
             return
         parts = [f"{driver.value if driver else 'maildir'}:{path.value if path else '~/Maildir'}"]
-        for key, name in _LOCATION.items():
-            setting = self.old.settings.get(key)
+        inbox, layout = old.settings.get("mail_inbox_path"), old.settings.get("mailbox_list_layout")
+        if inbox is not None and not inbox.value and path and not (layout and layout.value == "fs"):
+            # Not said at all, INBOX is the Maildir itself; said to be empty, 2.4.1 has it beside the others.
+            parts.append(f"INBOX={path.value}/.INBOX")
+        for key, option in LOCATION.items():
+            setting = old.settings.get(key)
             if setting and setting.value and (key, setting.value.lower()) != ("mailbox_list_layout", "maildir++"):
-                parts.append(f"{name}={setting.value}")
-        self.new.set(renamed(first, "mail_location", ":".join(parts)))
+                parts.append(f"{option}={setting.value}")
+        if UTF8 in old.settings and self._yes(old, old.settings[UTF8]):
+            parts.append("UTF-8")
+        parts += [key for key in ESCAPES if old.settings.get(key) and old.settings[key].value]
+        new.set(renamed(first, name, ":".join(parts)))
 
     def _database(self, block: Block) -> None:
         """``passdb sql { query = … }``. The prefix of a setting's whole name may be left out inside the block."""
@@ -192,10 +196,16 @@ class _Translation:
             for key, setting in block.settings.items()
         }
         driver = settings.pop("driver", Setting("driver", block.name, block.place))
+        settings = {key.removeprefix(f"{driver.value}_"): setting for key, setting in settings.items()}
         new = Block(kind, (), block.place, self.new)
         self.new.blocks.append(new)
         new.set(renamed(driver, "driver", driver.value))
-        fields = {key: s for inner in block.of("fields") for key, s in inner.settings.items()}
+        fields = {
+            key: s
+            for inner in block.blocks
+            if inner.kind in ("fields", f"{kind}_fields")
+            for key, s in inner.settings.items()
+        }
         if driver.value == "static":
             words = [f"{key}={_quoted(s.value)}" for key, s in fields.items()]
             if allow := settings.pop("allow_all_users", None):
@@ -204,8 +214,11 @@ class _Translation:
             fields = {}
         elif driver.value == "sql":
             self._sql(block, new, settings)
+            owners = " ".join(f"{key}={_quoted(fields.pop(key).value)}" for key in ("uid", "gid") if key in fields)
+            if kind == "userdb" and owners:
+                new.set(Setting("override_fields", owners, block.place))
         for key, setting in {**settings, **fields}.items():
-            if key not in _SQL:
+            if key not in SQL:
                 new.set(replace(setting, key=key))
 
     def _sql(self, block: Block, new: Block, settings: dict[str, Setting]) -> None:
@@ -230,18 +243,24 @@ class _Translation:
             if path:
                 queries.set(renamed(path, "connect"))
             return
-        for server in [*block.of(driver.value), *self.old.of(driver.value)][:1]:
+        servers = [*block.of(driver.value), *self.old.of(driver.value)]
+        for server in servers[1:]:
+            for setting in server.settings.values():
+                self._left(server, setting, "only the first of several hosts: MAS asks one server")
+        for server in servers[:1]:
             words = {key: setting.value for key, setting in server.settings.items()}
             for inner in server.of("parameters"):
                 words |= {key: setting.value for key, setting in inner.settings.items()}
             words.setdefault("host", server.name)
-            words.pop("connection_limit", None)
+            if (limit := words.pop("connection_limit", "")).isdigit():
+                words["maxconns"] = limit
             connect = " ".join(f"{key}={_quoted(value)}" for key, value in words.items())
             queries.set(Setting("connect", connect, server.place, original=server.title))
 
     def _quota(self, block: Block) -> None:
         """``quota "User quota" { storage_size = 15G … }``."""
-        settings = {key.removeprefix("quota_"): setting for key, setting in block.settings.items()}
+        wide = {ROOT_QUOTA[key]: setting for key, setting in self.old.settings.items() if key in ROOT_QUOTA}
+        settings = {**wide, **{key.removeprefix("quota_"): setting for key, setting in block.settings.items()}}
         driver = settings.pop("driver", None)
         first = not any(key == "quota" for plugin in self.new.of("plugin") for key in plugin.settings)
         number = "" if first else str(1 + sum(1 for other in self.old.of("quota")))
@@ -263,8 +282,12 @@ class _Translation:
         if limits:
             self.rules += 1
             self._plugin(Setting("quota_rule", "", block.place), f"quota{number}_rule", "*:" + ":".join(limits))
-        for warning in block.of("warning"):
-            self._warning(warning, number)
+        for inner in block.blocks:
+            if inner.kind in ("warning", "quota_warning"):
+                self._warning(inner, number)
+            else:
+                for setting in inner.settings.values():
+                    self._left(inner, setting, "MAS's roots have no such setting")
 
     def _warning(self, block: Block, root: str) -> None:
         settings = {key.removeprefix("quota_"): setting for key, setting in block.settings.items()}
@@ -274,7 +297,7 @@ class _Translation:
             self._left(block, setting, "MAS's warnings have no such setting")
         for execute in block.of("execute"):
             arguments = execute.value("args")
-            self.before["warning"] = number = self.before.get("warning", 0) + 1
+            self.warnings = number = self.warnings + 1
             self._plugin(
                 Setting("quota_warning", "", block.place),
                 f"quota{root}_warning{number if number > 1 else ''}",
@@ -285,28 +308,45 @@ class _Translation:
         """``sieve_script personal { path = ~/sieve }``."""
         settings = {key.removeprefix("sieve_script_"): setting for key, setting in block.settings.items()}
         kind = settings["type"].value if "type" in settings else "personal"
-        path = settings.get("path")
+        path = self._script_file(block, settings)
         if path is None:
             return
-        if kind == "personal":
+        self.scripts[kind] = number = self.scripts.get(kind, 0) + 1
+        if kind in ("personal", "default", "global", "discard") and number > 1:
+            self._left(block, path, f"MAS has one place of {kind} scripts")
+        elif kind == "personal":
             active = settings.get("active_path")
             self._plugin(path, "sieve", f"file:{path.value}" + (f";active={active.value}" if active else ""))
         elif kind in ("before", "after"):
-            self.before[kind] = number = self.before.get(kind, 0) + 1
             self._plugin(path, f"sieve_{kind}{number if number > 1 else ''}", path.value)
         elif kind in ("default", "global", "discard"):
             self._plugin(path, f"sieve_{kind}", path.value)
         else:
             self._left(block, path, f"MAS has no scripts of type {kind}")
+
+    def _script_file(self, block: Block, settings: Mapping[str, Setting]) -> Setting | None:
+        """The file of a script; None, with a remark for each setting, when it is none. Settings that MAS has not get theirs."""
+        path, driver = settings.get("path"), settings.get("driver")
+        if path is None or (driver is not None and driver.value != "file"):
+            for setting in block.settings.values():
+                self._left(block, setting, "scripts are files in MAS, with a path")
+            return None
         for key, setting in settings.items():
-            if key not in ("type", "path", "active_path", "driver", "name", "bin_path", "precedence"):
+            if key == "precedence":
+                self._left(
+                    block,
+                    setting,
+                    "MAS runs scripts in the order of the file: see whether sieve.before and after are so",
+                )
+            elif key not in ("type", "path", "active_path", "driver", "name", "bin_path", "cause"):
                 self._left(block, setting, "MAS's scripts have no such setting")
+        return path
 
     def _event(self, block: Block, mailbox: str, source: str) -> None:
         """A script at an IMAP event: ``sieve_script`` in a mailbox."""
         settings = {key.removeprefix("sieve_script_"): setting for key, setting in block.settings.items()}
         kind = settings["type"].value.replace("-", "_") if "type" in settings else "before"
-        path = settings.get("path")
+        path = self._script_file(block, settings)
         if path is None:
             return
         self.events += 1
@@ -322,24 +362,31 @@ class _Translation:
         new = self.new.child("namespace", block.names, block.place)
         self._settings(block, new)
         for inner in block.blocks:
-            if inner.kind != "mailbox":
+            if inner.kind == "mailbox":
+                self._mailbox(inner, new)
+            else:
                 self._block(inner, new)
-                continue
-            mailbox = new.child("mailbox", inner.names, inner.place)
-            for key, setting in inner.settings.items():
-                name = key.removeprefix("mailbox_")
-                if name.startswith("quota_"):
-                    self.mailbox_rules.append((setting, inner.name))
-                else:
-                    mailbox.set(renamed(setting, name))
-            for below in inner.blocks:
-                if below.kind == "sieve_script":
-                    self._event(below, inner.name, "")
-                elif below.kind == "imapsieve_from":
-                    for script in below.of("sieve_script"):
-                        self._event(script, inner.name, below.name)
-                else:
-                    self._block(below, mailbox)
+
+    def _mailbox(self, block: Block, space: Block | None) -> None:
+        """A mailbox of a namespace; outside of one (None) it is a mailbox of every namespace, and so of the user's own."""
+        if space is None:
+            first = next((other for other in self.old.of("namespace") if other.value("inbox") == "yes"), None)
+            space = self.new.child("namespace", first.names if first else ("inbox",), block.place)
+        mailbox = space.child("mailbox", block.names, block.place)
+        for key, setting in block.settings.items():
+            name = key.removeprefix("mailbox_")
+            if name.startswith("quota_"):
+                self.mailbox_rules.append((setting, block.name))
+            else:
+                mailbox.set(renamed(setting, name))
+        for below in block.blocks:
+            if below.kind == "sieve_script":
+                self._event(below, block.name, "")
+            elif below.kind == "imapsieve_from":
+                for script in below.of("sieve_script"):
+                    self._event(script, block.name, below.name)
+            else:
+                self._block(below, mailbox)
 
     def _mailbox_quotas(self) -> None:
         """``mailbox Trash { quota_storage_extra = 500M }``: rules behind the root's own."""
@@ -372,7 +419,7 @@ class _Translation:
                 return
         if (setting.key, setting.value) == ("@mailbox_defaults", "english"):
             space = self.new.child("namespace", new.names or ("inbox",), setting.place)
-            for name, use in _ENGLISH.items():
+            for name, use in ENGLISH.items():
                 space.child("mailbox", (name,), setting.place).set(Setting("special_use", use, setting.place))
         else:
             self._left(self.old, setting, "there is no such group")

@@ -85,10 +85,8 @@ def _namespace(conversion: Conversion, block: Block, setting: Setting) -> None:
             if setting.value:
                 conversion.put("mail.separator", setting.value)
         case "location":
-            if setting.value and setting.value != conversion.root.value("mail_location"):
-                if conversion.root.value("mail_location"):
-                    raise ValueError(_ONE_NAMESPACE)
-                _location(conversion, block, setting)
+            # Of the namespace that has INBOX: it wins over mail_location.
+            _location(conversion, block, setting)
         case (
             "inbox"
             | "type"

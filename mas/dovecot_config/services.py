@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mas.dovecot_config.conversion import Conversion
-from mas.dovecot_config.grammar import Setting
 from mas.dovecot_config.target import Tree
 from mas.dovecot_config.tree import Block
 from mas.dovecot_config.values import boolean, mode, number
@@ -14,6 +13,8 @@ _PORTS = {
     ("imap-login", "imaps"): "imap.tls_port",
     ("managesieve-login", "sieve"): "managesieve.port",
 }
+_USUAL = {"imap.port": 143, "imap.tls_port": 993, "managesieve.port": 4190}
+_LISTENERS = {"imap-login": "imap.listener", "managesieve-login": "managesieve.listener"}
 _NOT_HERE = {
     "pop3": "MAS has no POP3",
     "pop3-login": "MAS has no POP3",
@@ -104,33 +105,58 @@ def _unix(conversion: Conversion, service: Block, listener: Block) -> None:
 def _inet(conversion: Conversion, service: Block, listener: Block) -> None:
     port = listener.settings.get("port")
     for key, setting in listener.settings.items():
-        if key == "address" and service.name != "lmtp" and setting.value:
-            _address(conversion, listener, setting)
-        elif key not in ("port", "address", "ssl", "haproxy", "reuse_port"):
+        if key not in ("port", "address", "ssl", "haproxy", "reuse_port"):
             conversion.left(listener, setting, "MAS has no such setting of a port")
     if port and boolean(listener.value("haproxy")):
         _proxied(conversion, service, listener, number(port.value))
-        return
-    if service.name == "lmtp":
+    elif service.name == "lmtp":
         if port and number(port.value):
-            for address in listener.value("address", "127.0.0.1").replace(",", " ").split():
-                conversion.target.add("lmtp.listener", {"address": address, "port": number(port.value)})
-        return
-    target = _PORTS.get((service.name, listener.name))
-    if target is None and port and number(port.value):
-        tls = boolean(listener.value("ssl"))
-        target = {("imap-login", True): "imap.tls_port", ("imap-login", False): "imap.port"}.get((service.name, tls))
-        if target is None or conversion.target.get(target) is not None:
-            raise ValueError("MAS has one port of each kind: imap.port, imap.tls_port, managesieve.port")
-    if target and port:
-        conversion.put(target, number(port.value))
+            _lmtp(conversion, listener, number(port.value))
+    elif service.name in _LISTENERS:
+        _login_port(conversion, service, listener)
+    elif port and number(port.value):
+        raise ValueError(f"MAS has no port of the service {service.name}")
+
+
+def _login_port(conversion: Conversion, service: Block, listener: Block) -> None:
+    """A port of IMAP or ManageSieve: the one of its kind, or a listener when there is one or when it has addresses of its own."""
+    main = _PORTS.get((service.name, listener.name))
+    tls = boolean(listener.value("ssl", "yes" if listener.name == "imaps" else "no"))
+    everywhere = conversion.target.get("listen", ("*", "::"))
+    addresses = listener.value("address").replace(",", " ").split() or everywhere
+    port = number(listener.value("port", str(_USUAL.get(main or "", 0))))
+    if set(addresses) == set(everywhere):
+        if main is None and port:
+            free = {("imap-login", True): "imap.tls_port", ("imap-login", False): "imap.port"}.get((service.name, tls))
+            main = free if free and conversion.target.get(free) is None else None
+        if main:
+            if "port" in listener.settings:
+                conversion.put(main, port)
+            return
+    for address in addresses if port else ():
+        entry: Tree = {"address": address, "port": port}
+        if service.name == "imap-login":
+            entry["tls"] = tls
+        conversion.target.add(_LISTENERS[service.name], entry)
+    if main:
+        conversion.put(main, 0)
+
+
+def _lmtp(conversion: Conversion, listener: Block, port: int) -> None:
+    named = listener.value("address").replace(",", " ").split()
+    for address in named or conversion.target.get("listen", ("*", "::")):
+        conversion.target.add("lmtp.listener", {"address": address, "port": port})
+    if not named:
+        conversion.check(
+            listener.place,
+            "service lmtp",
+            f"whoever reaches port {port} can put mail into every mailbox: name its addresses",
+        )
 
 
 def _proxied(conversion: Conversion, service: Block, listener: Block, port: int) -> None:
     """``haproxy = yes``: a listener of its own; the direct port of the same name is then off."""
-    table = {"imap-login": "imap.listener", "managesieve-login": "managesieve.listener", "lmtp": "lmtp.listener"}.get(
-        service.name
-    )
+    table = {**_LISTENERS, "lmtp": "lmtp.listener"}.get(service.name)
     if table is None:
         raise ValueError(f"MAS has no port of the service {service.name}")
     if not conversion.target.get("proxy.trusted_networks"):
@@ -143,11 +169,6 @@ def _proxied(conversion: Conversion, service: Block, listener: Block, port: int)
         conversion.target.add(table, entry)
     if direct := _PORTS.get((service.name, listener.name)):
         conversion.put(direct, 0)
-
-
-def _address(conversion: Conversion, listener: Block, setting: Setting) -> None:
-    if set(setting.value.replace(",", " ").split()) != set(conversion.target.get("listen", ("*", "::"))):
-        conversion.left(listener, setting, "MAS has one list of addresses for all ports: listen")
 
 
 def _default_lmtp(conversion: Conversion) -> None:

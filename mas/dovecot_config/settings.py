@@ -436,3 +436,9 @@ DEFAULTS: Mapping[str, Any] = {
     "tls.prefer_server_ciphers": False,
 }
 """What Dovecot does when it is told nothing, where MAS does something else."""
+
+DEFAULTS_24: Mapping[str, Any] = {
+    "lmtp.user_concurrency_limit": 10,
+    "quota.grace": "10M",
+}
+"""The same of 2.4, where it is another than 2.3's."""

@@ -142,7 +142,7 @@ class _Builder:
         try:
             found = self._read(include.path, place.file)
         except OSError as error:
-            if include.optional:
+            if include.optional and not isinstance(error, PermissionError):
                 return
             raise DovecotConfigError(place.file, place.line, f"{include.path}: {error.strerror or error}") from None
         if not found and not include.optional and not re.search(r"[*?\[]", include.path):

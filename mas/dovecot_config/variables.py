@@ -16,7 +16,6 @@ _ALIASES = {
     "protocol": "service",
     "remote_ip": "rip",
     "local_ip": "lip",
-    "original_user": "user",
 }
 _FILTERS = {"lower": "L", "upper": "U", "reverse": "R"}
 _TOKEN = re.compile(r"%(?:%|(?P<before>[-.0-9A-Z]*)(?:\{(?P<long>[^{}]*)\}|(?P<letter>[a-z])))", re.ASCII)
@@ -59,7 +58,7 @@ def _long(before: str, inner: str) -> str:
         raise ValueError(f"there is no %{{{inner}}} in MAS")
     modifiers = before
     for each in filters:
-        if each in ("username", "domain") and known == "user":
+        if each in ("username", "domain") and known == "user" and "R" not in modifiers:
             known = each
         elif each in _FILTERS:
             modifiers += _FILTERS[each]

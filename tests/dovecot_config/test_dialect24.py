@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 
 from mas.dovecot_config.conversion import Kind
 from mas.dovecot_config.convert import Converted, convert
+from mas.dovecot_config.files import import_dovecot
 from mas.dovecot_config.grammar import DovecotConfigError
 from mas.dovecot_config.tree import build
+
+REAL = Path(__file__).parent / "dovecot24"
 
 HOST = """\
 dovecot_config_version = 2.4.1
@@ -156,12 +160,25 @@ local_name mail.example.org {
 """
 
 
+SQL = "sql_driver = mysql\nmysql h {\n user = u\n}\npassdb sql {\n query = SELECT password FROM users WHERE name = '%{user}'\n}\n"
+EVENT = "protocol imap {\n mail_plugins {\n imap_sieve = yes\n }\n}\nsieve_plugins {\n sieve_imapsieve = yes\n}\n"
+
+
 def converted(text: str) -> tuple[dict[str, Any], Converted]:
     def nothing(path: str) -> str:
         raise FileNotFoundError(2, "No such file or directory")
 
     done = convert(build(text, "dovecot.conf", lambda pattern, relative_to: []), nothing)
     return tomllib.loads(done.text), done
+
+
+def test_a_real_24() -> None:
+    """Debian's tree of 2.4.1 with a usual guide's changes, and what its doveconf -nP prints of it."""
+    expected = (REAL / "mas.toml").read_text()
+    for source in (REAL, REAL / "doveconf"):
+        done = import_dovecot(str(source))
+        assert done.text == expected, source
+        assert done.remarks == (), source
 
 
 def test_a_whole_host() -> None:
@@ -208,7 +225,61 @@ def test_a_whole_host() -> None:
         ("@other = x", "there is no such group"),
         ("namespace inbox {\n inbox = yes\n mailbox Trash {\n quota_odd = 1\n }\n}", "no such limit"),
         ("passdb pam {\n}", "pam"),
+        ("sieve_script x {\n driver = dict\n name = y\n}", "scripts are files in MAS"),
+        ("sieve_script x {\n path = /x\n}\nsieve_script y {\n path = /y\n}", "one place of personal scripts"),
+        ("sieve_script x {\n type = before\n path = /x\n precedence = 2\n}", "in the order of the file"),
+        ("protocol lmtp {\n mail_path = /x\n}", "one place of mail"),
+        ("local 127.0.0.1 {\n sql_driver = sqlite\n}", "one value"),
+        ("protocol lmtp {\n auth_username_format = %{user | username | lower}\n}", "other users are looked up"),
+        ("mail_driver = maildir\nmail_path = ~/M\nmailbox_list_utf8 = yes", "UTF-8"),
+        ("mail_driver = maildir\nmail_path = ~/M\nmail_alt_path = /alt", "mail_alt_path"),
+        (f"mysql one {{\n user = u\n}}\nmysql two {{\n user = u\n}}\n{SQL}", "only the first of several hosts"),
+        (f"{SQL}userdb sql {{\n query = SELECT path AS mail_path FROM users\n}}", "mail_path"),
+        (f"{SQL}userdb sql {{\n query = SELECT home, quota AS quota_storage_size FROM users\n}}", "quota_rule"),
+        (
+            SQL + "passdb y {\n driver = sql\n query = SELECT 1 AS password WHERE '%{original_user}' = 'x'\n}\n",
+            "no %{original_user}",
+        ),
+        ("quota a {\n storage_size = 1G\n quota_clone {\n odd = 1\n }\n}", "no such setting"),
     ],
+)
+def test_what_is_named(text: str, said: str) -> None:
+    _, done = converted("dovecot_config_version = 2.4.1\n" + text)
+    assert any(said in str(remark) for remark in done.remarks), done.remarks
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        # Real 2.4.1: INBOX is the Maildir itself, unless its path is said to be empty.
+        ("mail_driver = maildir\nmail_path = /m/%{user}", "mail.location", "maildir:/m/%u"),
+        ("mail_driver = maildir\nmail_path = ~/M\nmail_inbox_path =", "mail.location", "maildir:~/M:INBOX=~/M/.INBOX"),
+        ("mail_driver = maildir\nnamespace inbox {\n inbox = yes\n mail_path = ~/Other\n}", "mail.location", "maildir:~/Other"),
+        ("ssl_server {\n cert_file = /c\n}", "tls.cert", "/c"),
+        ("ssl_server {\n prefer_ciphers = client\n}", "tls.prefer_server_ciphers", False),
+        ("service lmtp {\n inet_listener x {\n listen = 127.0.0.1\n port = 24\n }\n}", "lmtp.listener", [{"port": 24}]),
+        ("mail_plugins {\n quota = yes\n}\nquota_storage_size = 1G\nquota U {\n}", "quota.rules", ["*:storage=1G"]),
+        ("mail_plugins {\n quota = yes\n}\nquota U {\n storage_size = 1G\n}", "quota.grace", "10M"),
+        (f"mysql h {{\n user = u\n connection_limit = 7\n}}\n{SQL}", "passdb.0.max_connections", 7),
+        (f"{SQL}userdb sql {{\n query = SELECT home FROM users\n fields {{\n uid = mail\n gid = mail\n }}\n}}", "mail.uid", "mail"),
+        (f"{SQL}passdb x {{\n driver = sql\n sql_query = SELECT 'z' AS password\n}}", "passdb.1.query", "SELECT 'z' AS password"),
+        # A mailbox outside of a namespace: its scripts run at IMAP's events, never at each delivery.
+        (f"{EVENT}mailbox Spam {{\n sieve_script a {{\n type = before\n cause = copy\n path = /x\n }}\n}}", "imapsieve",
+         [{"mailbox": "Spam", "causes": ["COPY"], "before": "/x"}]),
+        (f"{EVENT}mailbox Spam {{\n sieve_script a {{\n type = before\n cause = copy\n path = /x\n }}\n}}", "sieve.before", None),
+    ],
+)  # fmt: skip
+def test_what_a_real_24_means(text: str, key: str, value: Any) -> None:
+    tree, _ = converted("dovecot_config_version = 2.4.1\n" + text)
+    found: Any = tree
+    for part in key.split("."):
+        found = found[int(part)] if isinstance(found, list) else found.get(part, {})
+    assert (found or None if value is None else found) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [],
 )
 def test_what_has_no_counterpart(text: str, said: str) -> None:
     _, done = converted("dovecot_config_version = 2.4.1\n" + text)
