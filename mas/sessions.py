@@ -1,4 +1,5 @@
-"""Who is connected, over all workers: ``mas who``, ``mas kick``, the limits of connections, and counts that workers share.
+"""Who is connected, over all workers: ``mas who``, ``mas kick``, the limits of connections, counts that workers share, and a word to
+each of them from a command.
 
 One small SQLite file in ``run_dir/workers``, where nothing has to outlive the server: WAL without any fsync, so a change is some ten
 microseconds of memory writes and may run on the event loop. A lock held by another worker is never waited for in SQLite: the
@@ -20,7 +21,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +35,8 @@ from mas.shared_database import open_shared
 
 log = get_logger("sessions")
 
+KICK, FLUSH = "kick", "flush"
+"""Words that commands say to workers."""
 DIRECTORY = "workers"
 FILE = "sessions.db"
 FLUSH_DELAY = 0.5
@@ -232,10 +235,10 @@ class Registry:
         """Forget the count."""
         await self._change("DELETE FROM counter WHERE key = :key", {"key": key})
 
-    # kick
+    # words of commands
 
-    def listen_for_kicks(self, kick: Callable[[str], object]) -> None:
-        """Call ``kick`` with a session id whenever ``mas kick`` says so. On the event loop."""
+    def listen(self, words: Mapping[str, Callable[[str], object]]) -> None:
+        """Call the function of a word (KICK, FLUSH) with what stands behind it, whenever a command says it. On the event loop."""
         path = self._path / _socket_of(self._worker, self._pid)
         path.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -245,8 +248,9 @@ class Registry:
 
         def receive() -> None:
             try:
-                for session_id in sock.recv(65536).decode("ascii", "replace").split():
-                    kick(session_id)
+                word, _, rest = sock.recv(65536).decode("utf-8", "replace").partition(" ")
+                if word in words:
+                    words[word](rest)
             except BlockingIOError:
                 pass  # another datagram will wake us
 
@@ -330,20 +334,27 @@ def live(run_dir: Path) -> Sequence[Live]:
 
 def kick(run_dir: Path, who: str) -> int:
     """Tell the sessions of user ``who`` (or the one with that session id) to end; how many were told."""
-    told = 0
+    return sum(
+        _tell(run_dir / DIRECTORY / _socket_of(session.worker, session.pid), f"{KICK} {session.session_id}")
+        for session in live(run_dir)
+        if who in (session.user, session.session_id)
+    )
+
+
+def flush(run_dir: Path, user: str = "") -> int:
+    """Have the workers forget what they know of the account ``user``, or of all; how many were told, 0 when no server runs."""
+    return sum(_tell(path, f"{FLUSH} {user}") for path in (run_dir / DIRECTORY).glob("*.sock"))
+
+
+def _tell(path: Path, text: str) -> bool:
+    """Say a word to one worker. False: it has just ended, or does not listen."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.settimeout(2)
-        for session in live(run_dir):
-            if who not in (session.user, session.session_id):
-                continue
-            try:
-                sock.sendto(
-                    session.session_id.encode(), str(run_dir / DIRECTORY / _socket_of(session.worker, session.pid))
-                )
-                told += 1
-            except (FileNotFoundError, ConnectionRefusedError):
-                pass  # its worker has just ended, and the session with it
-    return told
+        try:
+            sock.sendto(text.encode(), str(path))
+        except (FileNotFoundError, ConnectionRefusedError, TimeoutError):
+            return False
+    return True
 
 
 def _socket_of(worker: int, pid: int) -> str:

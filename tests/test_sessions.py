@@ -129,7 +129,7 @@ def test_who_without_a_server(tmp_path: Path) -> None:
 async def test_kick_by_user_and_by_session(two: tuple[Registry, Registry], tmp_path: Path) -> None:
     kicked: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
     for number, registry in enumerate(two, 1):
-        registry.listen_for_kicks(lambda session_id, number=number: kicked.put_nowait((number, session_id)))  # type: ignore[misc]
+        registry.listen({"kick": lambda session_id, number=number: kicked.put_nowait((number, session_id))})  # type: ignore[misc]
     first, second = await login(two[0], "kim@example.net"), await login(two[1], "kim@example.net")
     third = await login(two[1], "lee@example.net")
     assert sessions.kick(tmp_path, "kim@example.net") == 2
@@ -138,6 +138,18 @@ async def test_kick_by_user_and_by_session(two: tuple[Registry, Registry], tmp_p
     assert sessions.kick(tmp_path, third.session_id) == 1
     assert await asyncio.wait_for(kicked.get(), 10) == (2, third.session_id)
     assert sessions.kick(tmp_path, "nobody") == 0
+
+
+async def test_every_worker_is_told_to_forget_accounts(two: tuple[Registry, Registry], tmp_path: Path) -> None:
+    heard: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
+    for number, registry in enumerate(two, 1):
+        registry.listen({"flush": lambda user, number=number: heard.put_nowait((number, user))})  # type: ignore[misc]
+    for user in ("kim@example.net", "of two words", ""):
+        assert sessions.flush(tmp_path, user) == 2
+        assert {await asyncio.wait_for(heard.get(), 20) for _ in range(2)} == {(1, user), (2, user)}
+    (tmp_path / sessions.DIRECTORY / "9.9.sock").touch()  # of one that was killed
+    assert sessions.flush(tmp_path) == 2
+    assert sessions.flush(tmp_path / "none") == 0
 
 
 async def test_a_dead_workers_sessions_are_forgotten(two: tuple[Registry, Registry], tmp_path: Path) -> None:
@@ -181,10 +193,10 @@ async def test_workers_with_one_number_do_not_take_each_others_socket(
     kicked: asyncio.Queue[str] = asyncio.Queue()
     monkeypatch.setattr("os.getpid", lambda: 1)
     old = Registry(tmp_path, 1)
-    old.listen_for_kicks(kicked.put_nowait)
+    old.listen({"kick": kicked.put_nowait})
     monkeypatch.undo()
     new = Registry(tmp_path, 1)
-    new.listen_for_kicks(kicked.put_nowait)
+    new.listen({"kick": kicked.put_nowait})
     await old.close()
     session = await login(new, "kim@example.net")
     assert sessions.kick(tmp_path, "kim@example.net") == 1

@@ -260,6 +260,11 @@ class Accounts:
                     seen.add(name)
                     yield name
 
+    def flush(self, given: str = "") -> None:
+        """Forget what the databases said of a user, or of all."""
+        forgotten = self.cache.flush((self.name_of(given) or given) if given else "")
+        log.info("cache flushed", user=given or None, entries=forgotten)
+
     async def unreachable(self, within: float) -> list[str]:
         """Databases that have not answered within the last ``within`` seconds and do not answer now; for a health check."""
         asked = [db for db in self._databases.values() if time.monotonic() - db.answered > within]

@@ -1,4 +1,4 @@
-"""``mas auth test``: a login, step by step."""
+"""``mas auth test``: a login, step by step; ``mas auth flush``: what the server keeps of accounts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typer
 from mas.cli import EX_TEMPFAIL, Settings
 from mas.cli.output import Json, print_json
 from mas.cli.password import ask
+from mas.errors import MasError
+from mas.sessions import flush as flush_cache
 
 auth = typer.Typer(help="Logins.", no_args_is_help=True)
 
@@ -17,6 +19,22 @@ auth = typer.Typer(help="Logins.", no_args_is_help=True)
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(auth, name="auth")
+
+
+class NoServer(MasError):
+    """Nobody was there to tell."""
+
+
+@auth.command()
+def flush(
+    context: typer.Context,
+    user: Annotated[str, typer.Argument(metavar="[USER]", help="As a client sends it; else everybody.")] = "",
+) -> None:
+    """Have the running server forget the accounts that it looked up: after changes in the database that must count at once."""
+    settings: Settings = context.obj
+    run_dir = settings.load().run_dir
+    if not flush_cache(run_dir, user):
+        raise NoServer(f"no server runs on {run_dir}")
 
 
 @auth.callback()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from mas.cli.output import Json, fields, rows
 from mas.cli.password import ask, invent
 from mas.config import Config
 from mas.errors import ConfigError
+from mas.sessions import flush
 from mas.storage.quota import Quota
 
 users = typer.Typer(help="Accounts in the database, where its table is MAS's own.", no_args_is_help=True)
@@ -62,6 +64,7 @@ def passwd(context: typer.Context, name: Name, scheme: Scheme = "", random: Rand
     config = _config(context)
     stored = _hashed(config, name, scheme, random=random)
     _run(config, lambda table: table.passwd(name, stored))
+    _forget(config, name)
 
 
 @users.command()
@@ -83,6 +86,7 @@ def change(
             await table.set_nologin(name, not login, reason)
 
     _run(config, work)
+    _forget(config, name)
 
 
 @users.command()
@@ -90,6 +94,7 @@ def delete(context: typer.Context, name: Name) -> None:
     """Remove an account; its mail stays where it is, and counts no more for the quota that it shared with others."""
     config = _config(context)
     _run(config, lambda table: table.delete(name))
+    _forget(config, name)
     if config.quota.root:
         give_up_root(config)
         quota = Quota(config.quota, config.state_dir)
@@ -145,6 +150,12 @@ def _hashed(config: Config, name: str, scheme: str, *, random: bool) -> str:
     if random:
         print(password)
     return stored
+
+
+def _forget(config: Config, name: str) -> None:
+    """A running server must not go on with what it knows of the account."""
+    with contextlib.suppress(OSError):  # not allowed to tell it: it notices in auth.cache_ttl
+        flush(config.run_dir, name)
 
 
 def _check_rule(rule: str) -> None:

@@ -169,7 +169,14 @@ class Queue:
             if self._unreachable and not probe and time.monotonic() < self._ask_again:
                 return
             path = self.folder / name
-            descriptor = await asyncio.to_thread(_open_locked, path)
+            opening = asyncio.ensure_future(asyncio.to_thread(_open_locked, path))
+            try:
+                descriptor = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                # The thread goes on, and its lock would keep the message from everybody else.
+                if (late := await opening) is not None:
+                    os.close(late)
+                raise
             if descriptor is None:
                 return
             try:

@@ -133,6 +133,7 @@ async def compose(config: Config, registry: Registry, birth: Birth) -> Compositi
             *((Job("training", OUTGOING_INTERVAL, training[1].run_due, at_start=True),) if training else ()),
             *((Job("autoexpunge", EXPIRE_INTERVAL, expire),) if expires else ()),
         ),
+        flush=auth.flush,
     )
 
 

@@ -36,7 +36,7 @@ from mas.protocols import proxy, tls
 from mas.protocols.listener import Connections, Listener, Service, where
 from mas.server.memory import map_large_blocks
 from mas.server.sockets import Opened
-from mas.sessions import Registry
+from mas.sessions import FLUSH, KICK, Registry
 
 log = logs.get_logger("worker")
 
@@ -58,11 +58,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """What a worker serves: protocols by service name (``imap``, ``sieve``, ``lmtp``, ``auth``), periodic jobs, and how it ends."""
+    """What a worker serves: protocols by service name (``imap``, ``sieve``, ``lmtp``, ``auth``), periodic jobs, how it ends, and how it
+    forgets what it knows of an account (of all, for an empty name)."""
 
     services: Mapping[str, Service]
     close: Callable[[], Awaitable[None]]
     jobs: Sequence[Job] = ()
+    flush: Callable[[str], object] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class _Worker:
         }
         for listener in listeners.values():
             listener.start()
-        self._registry.listen_for_kicks(self._connections.kick)
+        self._registry.listen({KICK: self._connections.kick, FLUSH: composition.flush})
         setup.control.setblocking(False)
         loop.add_reader(setup.control.fileno(), self._hear)
         self._say(b"ready")

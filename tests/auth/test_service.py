@@ -345,6 +345,24 @@ async def test_a_repeated_login_asks_nobody(db: Sqlite, accounts: Opener, monkey
         assert await auth.verify("kim@example.net", SECRET, IMAP)
 
 
+async def test_what_is_flushed_is_asked_for_again(db: Sqlite, accounts: Opener) -> None:
+    """A closed account, that is: its row would go on for auth.cache_ttl."""
+    add(db)
+    add(db, "ann")
+    auth = accounts(db.url, passdb=ALL)
+    for name in ("kim@example.net", "ann@example.net"):
+        await auth.verify(name, SECRET, IMAP)
+    db.execute("UPDATE users SET nologin = '1'")
+    await auth.verify("kim@example.net", SECRET, IMAP)
+    auth.flush("KIM@example.net")
+    with pytest.raises(UserDisabled):
+        await auth.verify("kim@example.net", SECRET, IMAP)
+    await auth.verify("ann@example.net", SECRET, IMAP)
+    auth.flush()
+    with pytest.raises(UserDisabled):
+        await auth.verify("ann@example.net", SECRET, IMAP)
+
+
 async def test_a_changed_password_is_taken_at_once(db: Sqlite, accounts: Opener) -> None:
     add(db)
     auth = accounts(db.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -51,6 +52,26 @@ def test_an_account_from_its_birth_to_its_end(config: Path) -> None:
     assert run("user", "delete", "kim@example.net", config=config).returncode == 0
     gone = run("user", "info", "kim@example.net", config=config)
     assert (gone.returncode, gone.stderr) == (1, "mas: user unknown: kim@example.net\n")
+
+
+def test_a_running_server_is_told_to_forget_an_account_that_changed(config: Path) -> None:
+    assert run("auth", "flush", config=config).returncode == 1  # nobody runs
+    add(config, "kim@example.net")
+    workers = config.parent / "run" / "workers"
+    workers.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as worker:
+        worker.bind(str(workers / "1.1.sock"))
+        worker.settimeout(20)
+        for arguments, stdin in (
+            (("passwd", *FAST), "other\n"),
+            (("change", "--no-login"), ""),
+            (("delete",), ""),
+        ):
+            command, *more = arguments
+            assert run("user", command, "kim@example.net", *more, config=config, stdin=stdin).returncode == 0
+            assert worker.recv(100) == b"flush kim@example.net"
+        assert run("auth", "flush", config=config).returncode == 0
+        assert worker.recv(100) == b"flush "
 
 
 def test_a_random_password_works(config: Path) -> None:

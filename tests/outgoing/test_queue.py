@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import structlog
 
 from mas.errors import DiskFull
-from mas.outgoing.queue import Envelope, NotNow, Queue, Refused, Unreachable
+from mas.outgoing.queue import Envelope, NotNow, Queue, Refused, Unreachable, _open_locked
 
 ENVELOPE = Envelope("kim@example.org", ["lee@example.net"], "redirect", "user@example.net", "<1@example.org>")
 
@@ -189,8 +190,20 @@ async def test_a_message_for_an_unreachable_server_is_given_up_in_the_end(tmp_pa
     assert len(outgoing) == 0
 
 
-async def test_closing_does_not_wait_for_a_server_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("opening", [0, 0.1])
+async def test_closing_does_not_wait_for_a_server_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opening: float
+) -> None:
+    """Nor keeps a lock, also when a thread was still opening the file."""
     monkeypatch.setattr("mas.outgoing.queue._CLOSE_GRACE", 0.01)
+    opened = threading.Event()
+
+    def open_late(path: Path) -> int | None:
+        assert opened.wait(20)
+        return _open_locked(path)
+
+    monkeypatch.setattr("mas.outgoing.queue._open_locked", open_late)
+    asyncio.get_running_loop().call_later(opening, opened.set)
 
     async def hang(envelope: Envelope, message: bytes) -> None:
         await asyncio.Event().wait()

@@ -123,6 +123,9 @@ def test_delivery_login_and_the_end(mas: Mas) -> None:
         check=True,
     )
     assert b'"kim@example.net"' in who.stdout
+    flush = [sys.executable, "-m", "mas", "-c", str(mas.config), "auth", "flush", "Kim@example.net"]
+    assert subprocess.run(flush, cwd=ROOT, timeout=DEADLINE, check=False).returncode == 0
+    mas.wait_log("auth: cache flushed user=Kim@example.net", 2)  # each worker has
     kick = [sys.executable, "-m", "mas", "-c", str(mas.config), "kick", "kim@example.net"]
     assert subprocess.run(kick, cwd=ROOT, timeout=DEADLINE, check=False).returncode == 0
     assert answer(secured).startswith("BYE")
