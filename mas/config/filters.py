@@ -23,6 +23,7 @@ class ExternalList(Section):
 class Sieve(Section):
     """Where scripts lie and what they may do. An empty path = none."""
 
+    enabled: bool = True
     dir: Template = "~/sieve"
     active: Template = "~/.dovecot.sieve"
     default: Template = "/var/lib/mas/sieve/default.sieve"
@@ -43,7 +44,9 @@ class Sieve(Section):
     vacation_min_period: Duration = written("1d")
     vacation_max_period: Duration = written(0)
     vacation_default_period: Duration = written("7d")
-    vacation_default_subject: str = ""
+    vacation_default_subject: str = "Automated reply"
+    vacation_default_subject_template: str = "Auto: %$"
+    vacation_max_subject_codepoints: Annotated[int, Field(ge=1, le=10_000)] = 256
     vacation_check_recipient: bool = True
     vacation_use_original_recipient: bool = True
     vacation_send_from_recipient: bool = False

@@ -53,6 +53,12 @@ def _personal(conversion: Conversion, _: Block, setting: Setting) -> None:
         conversion.put("sieve.active", template(active[0]))
 
 
+def _subject_template(value: str) -> str:
+    """``%$`` or ``%{subject}`` is the mail's subject; MAS has no other variable there."""
+    pieces = value.replace("%{subject}", "%$").split("%$")
+    return "%$".join(literal(piece) for piece in pieces)
+
+
 def _dont(key: str) -> Handler:
     def handler(conversion: Conversion, _: Block, setting: Setting) -> None:
         conversion.put(f"sieve.{key}", not boolean(setting.value))
@@ -121,7 +127,7 @@ TABLE: Mapping[str, Handler] = {
     "sieve_global_extensions": _more_extensions("global_extensions"),
     "sieve_implicit_extensions": _more_extensions("implicit_extensions"),
     "sieve_plugins": _extprograms,
-    "sieve_enabled": same("yes", "true", "1", why="MAS has no switch for one user; take the script's link away"),
+    "sieve_enabled": _put("enabled", boolean),
     "sieve_max_script_size": _put("max_script_size", size),
     "sieve_max_actions": _put("max_actions", number),
     "sieve_max_redirects": _max_redirects,
@@ -142,8 +148,8 @@ TABLE: Mapping[str, Handler] = {
     "sieve_vacation_send_from_recipient": _put("vacation_send_from_recipient", boolean),
     "sieve_vacation_to_header_ignore_envelope": same("no", "", why=_FIXED),
     "sieve_vacation_default_subject": _put("vacation_default_subject", literal),
-    "sieve_vacation_default_subject_template": leave("MAS takes the subject of the mail after a fixed word"),
-    "sieve_vacation_max_subject_codepoints": leave(_FIXED),
+    "sieve_vacation_default_subject_template": _put("vacation_default_subject_template", _subject_template),
+    "sieve_vacation_max_subject_codepoints": _put("vacation_max_subject_codepoints", number),
     "sieve_notify_mailto_envelope_from": _put("notify_mailto_envelope_from", str),
     "sieve_report_from": _put("report_from", str),
     "sieve_editheader_protected": _fields("editheader_protected"),

@@ -212,11 +212,14 @@ class Consequences:
         reply = compose.vacation(
             original,
             reason=action.reason,
-            subject=action.subject or (settings.vacation_default_subject if original.first("subject") else ""),
+            subject=action.subject,
             sender=action.sender,
             mime=action.mime,
             message_id=message_id,
             now=time.time(),
+            template=settings.vacation_default_subject_template,
+            default_subject=settings.vacation_default_subject,
+            max_subject=settings.vacation_max_subject_codepoints,
         )
         # Remembered first: a power cut in between costs one reply rather than sending two.
         await self._remember(key, action.seconds)

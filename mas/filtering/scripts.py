@@ -29,6 +29,7 @@ from mas.user import User
 from mas.variables import expand, values_of
 
 _CACHED_PROGRAMS = 2000
+_OFF = frozenset({"no", "n", "false", "0", "off"})
 Identity = tuple[int, int, int, int]
 
 
@@ -97,11 +98,20 @@ class Scripts:
             check_name(name)
         except InvalidScriptName:
             return None
+        if not self.enabled(user):
+            return None
         return self._load(self.path(self._settings.dir, user) / f"{name}.sieve", personal=True)
+
+    def enabled(self, user: User) -> bool:
+        """Whether scripts run for a user: as ``sieve_enabled`` of the user database says, else the configuration."""
+        said = user.fields.get("sieve_enabled")
+        return self._settings.enabled if said is None else said.strip().lower() not in _OFF
 
     def none_for(self, user: User) -> bool:
         """Whether nothing runs for a user. On the loop: two look-ups of names, against two changes of thread for those without scripts."""
         settings = self._settings
+        if not self.enabled(user):
+            return True
         if settings.before or settings.after:
             return False
         names = _own_names(settings.active, settings.default, user.name, str(user.home))

@@ -83,14 +83,20 @@ def vacation(
     mime: bool,
     message_id: str,
     now: float,
-    default_subject: str = "Auto:",
+    template: str = "Auto: %$",
+    default_subject: str = "Automated reply",
+    max_subject: int = MAX_SUBJECT,
 ) -> bytes:
-    """A vacation reply. [RFC5230 5] ``sender``: the ``:from``, or the recipient."""
+    """A vacation reply. [RFC5230 5] ``sender``: the ``:from``, or the recipient.
+
+    subject: that of the script; without one it is the template, with the mail's own subject for ``%$`` in it, and where the mail has none,
+    ``default_subject``. Cut after ``max_subject`` characters.
+    """
     asked = original.first("subject")
     reply = _new(message_id, now)
     reply["From"] = _address(sender or original.recipient)
     reply["To"] = _address(original.sender)
-    reply["Subject"] = _line(subject or (f"{default_subject} {asked}" if asked else "Automated reply"))[:MAX_SUBJECT]
+    reply["Subject"] = _line(subject or (template.replace("%$", asked) if asked else default_subject))[:max_subject]
     _thread(reply, original)
     reply["Auto-Submitted"] = "auto-replied (vacation)"
     reply["Precedence"] = "bulk"

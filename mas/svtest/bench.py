@@ -60,7 +60,7 @@ def _as_written(name: str, value: str) -> Any:
         case bool():
             return _SWITCHES.get(value.lower(), value)
         case tuple():
-            return value.split()
+            return tuple(value.split())
         case int() | float() if value.lstrip("-").replace(".", "", 1).isdigit():
             return float(value) if isinstance(default, float) and "." in value else int(value)
     return value

@@ -143,6 +143,13 @@ def plain(value: Any) -> Any:
         ("plugin {\n sieve_vacation_min_period = 5s\n}", "sieve.vacation_min_period", "5s"),
         ("plugin {\n sieve_vacation_dont_check_recipient = yes\n}", "sieve.vacation_check_recipient", False),
         ("plugin {\n sieve_vacation_use_original_recipient = yes\n}", "sieve.vacation_use_original_recipient", None),
+        ("plugin {\n sieve_enabled = no\n}", "sieve.enabled", False),
+        (
+            "plugin {\n sieve_vacation_default_subject_template = Re: %{subject}\n}",
+            "sieve.vacation_default_subject_template",
+            "Re: %$",
+        ),
+        ("plugin {\n sieve_vacation_max_subject_codepoints = 80\n}", "sieve.vacation_max_subject_codepoints", 80),
         ("plugin {\n sieve_redirect_envelope_from = \"<robot@example.net>\"\n}", "sieve.redirect_envelope_from", "<robot@example.net>"),
         ("plugin {\n sieve_quota_max_storage = 50M\n}", "sieve.max_storage", "50M"),
         ("plugin {\n sieve_discard = file:/srv/d.sieve\n}", "sieve.discard", "/srv/d.sieve"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import email
+import email.policy
 import os
 import stat
 from pathlib import Path
@@ -424,3 +426,45 @@ def test_looks_at_messages_within_the_configured_limits(tmp_path: Path) -> None:
     found = Filter(cast(Any, None), settings, registry, cast(Any, None), cast(Any, None)).mime_limits
     assert (found.max_depth, found.max_parts, found.max_parameters, found.max_addresses) == (3, 4, 5, 6)
     assert found.max_header_size == settings.mail.max_header
+
+
+SUBJECTS: list[tuple[dict[str, Any], str, str, str]] = [
+    # Settings, the mail's subject, the script's, the reply's.
+    ({}, "Lunch?", "", "Auto: Lunch?"),
+    ({}, "", "", "Automated reply"),
+    ({}, "Lunch?", "Away", "Away"),
+    ({"vacation_default_subject_template": "Re: %$ (away)"}, "Lunch?", "", "Re: Lunch? (away)"),
+    ({"vacation_default_subject_template": "Away"}, "Lunch?", "", "Away"),
+    ({"vacation_default_subject": "Gone fishing"}, "", "", "Gone fishing"),
+    ({"vacation_default_subject": "Gone fishing"}, "Lunch?", "", "Auto: Lunch?"),
+    ({"vacation_max_subject_codepoints": 9}, "Grüße aus Köln", "", "Auto: Grü"),
+    ({"vacation_max_subject_codepoints": 9}, "Lunch?", "Away until Monday", "Away unti"),
+]
+
+
+@pytest.mark.parametrize(("settings", "asked", "given", "subject"), SUBJECTS)
+async def test_subjects_of_replies(
+    tmp_path: Path, settings: dict[str, Any], asked: str, given: str, subject: str
+) -> None:
+    host = Host(tmp_path, **settings)
+    tag = f':subject "{given}" ' if given else ""
+    host.script(f'require "vacation"; vacation {tag}"x";')
+    mail = f"From: robin@example.org\r\nTo: kim@example.net\r\nSubject: {asked}\r\n\r\n".encode()
+    await host.deliver(mail)
+    ((_, reply),) = host.sent
+    assert email.message_from_bytes(reply, policy=email.policy.default)["Subject"] == subject
+
+
+@pytest.mark.parametrize(
+    ("setting", "field", "runs"),
+    [(True, None, True), (False, None, False), (True, "no", False), (True, "0", False), (False, "yes", True)],
+)
+async def test_scripts_can_be_off(tmp_path: Path, setting: bool, field: str | None, runs: bool) -> None:
+    before = tmp_path / "before.sieve"
+    before.write_text("keep;")
+    host = Host(tmp_path, enabled=setting, before=(str(before),))
+    host.script("discard;")
+    if field is not None:
+        host.user = dataclasses.replace(host.user, fields={"sieve_enabled": field})
+    assert (await host.deliver()).mailboxes == ([] if runs else ["INBOX"])
+    assert host.filter.scripts.owned("none", host.user) is None
