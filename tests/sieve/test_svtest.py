@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 
 from mas.cli import main
 from mas.server.filtering import sieve_language
@@ -81,6 +83,18 @@ def test_the_commands_are_not_there_for_scripts() -> None:
         compile_script(b'require "vnd.dovecot.testsuite";', EVERYTHING)
 
 
+@pytest.fixture
+def log_as_it_was() -> Iterator[None]:
+    """The command sets up the log of this process, where other tests look for lines."""
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+@pytest.mark.usefixtures("log_as_it_was")
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: str) -> tuple[object, str, str]:
         with pytest.raises(SystemExit) as end:
