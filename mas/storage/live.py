@@ -390,7 +390,8 @@ class LiveAccount(abc.ABC):
             try:
                 async with self._order:
                     pass
-                await self.catch_up()
+                if not self.current:
+                    await self._write(lambda: None, False, False, None)
             finally:
                 self._catching_up = False
             if not self.current:
