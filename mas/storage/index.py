@@ -113,6 +113,12 @@ def load_keywords(database: apsw.Connection, mailbox_id: int) -> list[str]:
     return names
 
 
+def crowded(database: apsw.Connection, keywords: int) -> list[int]:
+    """Mailboxes with at least as many keywords."""
+    sql = "SELECT mailbox_id FROM keyword GROUP BY mailbox_id HAVING count(*) >= ?"
+    return [mailbox_id for (mailbox_id,) in fetch_all(database, sql, (keywords,))]
+
+
 @dataclass(slots=True)
 class NewMessage:
     """What ``message`` wants of a message, before it has a uid."""

@@ -163,7 +163,7 @@ class LiveAccount(abc.ABC):
         touched: dict[int, OpenMailbox] = {}
         for mailbox_id, names in published.keywords.items():
             if (box := self.boxes.get(mailbox_id)) is not None:
-                box.snapshot.keywords[:] = names
+                box.snapshot.set_keywords(names)
         for mailbox_id in published.unparsed:
             if (box := self.boxes.get(mailbox_id)) is not None:
                 box.unparsed = 1

@@ -178,7 +178,7 @@ class OpenMailbox:
         self.apply(Event(EventKind.NEW, self.id, modseq, new, [now[uid] for uid in new]))
         snapshot = self.snapshot
         snapshot.modseqs[:] = loaded.modseqs
-        snapshot.keywords[:] = loaded.keywords
+        snapshot.set_keywords(loaded.keywords)
         snapshot.uid_next, snapshot.highest_modseq = Uid(loaded.uid_next), Modseq(loaded.highest_modseq)
         snapshot.generation += 1
         self.seen = loaded.modseq

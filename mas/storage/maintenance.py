@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mas.storage import contents, index, sync, uidlist, verify
+from mas.storage import contents, index, save, sync, uidlist, verify
 from mas.storage.model import MailboxName, QuotaUsage
 
 if TYPE_CHECKING:
@@ -84,13 +84,14 @@ async def recalculate(account: MaildirAccount) -> tuple[list[QuotaUsage], bool]:
 
 
 async def tidy(account: MaildirAccount) -> None:
-    """In an idle moment: remove contents that no message has, and shorten uid lists that are mostly of the dead."""
+    """In an idle moment: remove contents that no message has, shorten uid lists that are mostly of the dead, forget unused keywords."""
 
     def work() -> None:
         engine = account.engine
         with engine.mutex:
             ((garbage,),) = index.fetch_all(engine.database, "SELECT garbage FROM account")
         engine.keep_reserve()
+        save.forget_unused_keywords(engine)
         if garbage < GARBAGE:
             return
         contents.collect(engine)

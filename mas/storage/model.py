@@ -208,7 +208,8 @@ class Snapshot:
 
     uids ascend; ``flags[i]`` and ``modseqs[i]`` belong to ``uids[i]``. ``generation`` grows with every change of the three lists,
     ``expunges`` with every removal: while a view's ``expunges`` is this one's, its positions are positions here. ``memo`` belongs to the
-    readers: what they worked out of the snapshot, kept for the next session (with its generation).
+    readers: what they worked out of the snapshot, kept for the next session (with its generation); dictionaries in it are emptied when
+    the number of a keyword gets another meaning.
     """
 
     uid_validity: UidValidity
@@ -221,6 +222,14 @@ class Snapshot:
     generation: int = 0
     expunges: int = 0
     memo: dict[str, object] = field(default_factory=dict)
+
+    def set_keywords(self, names: list[str]) -> None:
+        """Names by number; the list stays the same object."""
+        if names[: len(self.keywords)] != self.keywords:
+            for kept in self.memo.values():
+                if isinstance(kept, dict):
+                    kept.clear()
+        self.keywords[:] = names
 
     def newer(self, since: int, start: int = 0, end: int | None = None) -> list[int]:
         """Positions, from ``start`` on and before ``end``, of the messages whose modseq is above ``since``; ascending.

@@ -85,7 +85,11 @@ def _place(
 
 
 class KeywordNumbers:
-    """Keywords of a command, by their numbers in one mailbox; new ones are written to file and index before a message has them."""
+    """Keywords of a command, by their numbers in one mailbox; new ones are written to file and index before a message has them.
+
+    Where there are ``mail.max_keywords``, a new one takes the number of one that no message has, of those without a letter. Letters are
+    for life, as Dovecot has them: its index keeps a keyword on a message whose file lost the letter after the letter lost its name.
+    """
 
     def __init__(self, engine: Engine, row: MailboxRow, names: Sequence[str], grow: bool = True) -> None:
         self._row = row
@@ -95,14 +99,24 @@ class KeywordNumbers:
         self._numbers: dict[str, int] = {}
         folded = {name.lower(): number for number, name in enumerate(self.known) if name}
         free = [number for number, name in enumerate(self.known) if not name]
+        wanted = {name.lower() for name in names}
+        looked = False
+        most = engine.config.mail.max_keywords
         for name in names:
             check_keyword(engine.config, name)
             number = folded.get(name.lower())
             if number is None:
                 if not grow:
                     continue
+                if not looked and len(folded) >= most:
+                    looked = True
+                    for unused in unused_keywords(engine, row, self.known):
+                        if self.known[unused].lower() not in wanted:
+                            del folded[self.known[unused].lower()]
+                            self.known[unused] = ""
+                            free.append(unused)
+                    free.sort()
                 number = free.pop(0) if free else len(self.known)
-                most = engine.config.mail.max_keywords
                 if len(folded) >= most:
                     raise KeywordLimit(
                         row.name, f"mail.max_keywords: {most} keywords are the most that a mailbox can hold"
@@ -132,10 +146,44 @@ class KeywordNumbers:
     def write(self, transaction: Transaction) -> None:
         """The new ones into the index."""
         if self.new:
-            sql = "INSERT INTO keyword (mailbox_id, number, name) VALUES (?, ?, ?)"
-            transaction.database.executemany(sql, self.new)
-            transaction.keywords[self._row.id] = list(self.known)
-            transaction.touch(self._row)
+            write_keywords(transaction, self._row, self.known)
+
+
+def write_keywords(transaction: Transaction, row: MailboxRow, names: list[str]) -> None:
+    """These are the mailbox's keywords now, by number."""
+    transaction.execute("DELETE FROM keyword WHERE mailbox_id = ?", (row.id,))
+    transaction.database.executemany(
+        "INSERT INTO keyword (mailbox_id, number, name) VALUES (?, ?, ?)",
+        [(row.id, number, name) for number, name in enumerate(names) if name],
+    )
+    transaction.keywords[row.id] = list(names)
+    transaction.touch(row)
+
+
+def unused_keywords(engine: Engine, row: MailboxRow, names: Sequence[str]) -> list[int]:
+    """Numbers without a letter of keywords that no message has."""
+    used = 0
+    with engine.mutex:
+        for (flags,) in engine.database.execute("SELECT DISTINCT flags FROM message WHERE mailbox_id = ?", (row.id,)):
+            used |= flags
+    return [
+        number
+        for number, name in enumerate(names)
+        if number >= FILE_KEYWORDS and name and not used >> (KEYWORD_SHIFT + number) & 1
+    ]
+
+
+def forget_unused_keywords(engine: Engine) -> None:
+    """In an idle moment: mailboxes that may have no more keywords forget what they can, and say again that new ones are welcome."""
+    for mailbox_id in index.crowded(engine.database, engine.config.mail.max_keywords):
+        row = engine.rows[mailbox_id]
+        names = index.load_keywords(engine.database, row.id)
+        if unused := unused_keywords(engine, row, names):
+            kept = [name if number not in unused else "" for number, name in enumerate(names)]
+            while kept and not kept[-1]:
+                kept.pop()
+            with engine.transaction(durable=True) as transaction:
+                write_keywords(transaction, row, kept)
 
 
 def keyword_numbers(engine: Engine, row: MailboxRow, flags: Sequence[Flags], *, grow: bool = True) -> KeywordNumbers:

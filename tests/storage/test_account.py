@@ -65,6 +65,41 @@ def test_it_is_a_store(store: MaildirStore) -> None:
     assert typed is store
 
 
+async def test_a_full_mailbox_forgets_keywords_that_nobody_has(stores: Callable[..., MaildirStore], user: User) -> None:
+    """Those that live in the index alone: a letter keeps its name, whatever other programs remember of it."""
+    store = stores("mailbox = []\n[mail]\nmax_keywords = 29")
+    account = await store.open(user)
+    await put(store, account, octets=[MESSAGE, MESSAGE])
+    selection, other = await account.select(INBOX), await account.select(INBOX)
+    letters = [f"k{number:02}" for number in range(26)]
+    await selection.store([1], StoreOp.ADD, Flags(0, frozenset(letters)))
+    await selection.store([1], StoreOp.ADD, Flags(0, frozenset({"x", "y", "z"})))
+    assert other.snapshot.keywords == [*letters, "x", "y", "z"]
+    memo: dict[int, bytes] = {1: b"text"}
+    other.snapshot.memo["of a reader"] = memo
+    await selection.store([1], StoreOp.REMOVE, Flags(0, frozenset({"k03", "y", "z"})))
+    with pytest.raises(KeywordLimit):
+        await selection.store([2], StoreOp.ADD, Flags(0, frozenset({"z", "new", "newer"})))
+    assert other.snapshot.keywords == [*letters, "x", "y", "z"]
+    await selection.store([2], StoreOp.ADD, Flags(0, frozenset({"new", "z"})))
+    assert other.snapshot.keywords == [*letters, "x", "new", "z"]
+    assert memo == {}
+    lines = (user.home / "Maildir/dovecot-keywords").read_text().splitlines()
+    assert lines == [f"{number} {name}" for number, name in enumerate(letters)]
+    assert _keywords(selection) == [{*letters, "x"} - {"k03"}, {"new", "z"}]
+    # In an idle moment, before anybody asks for room.
+    await selection.store([2], StoreOp.REMOVE, Flags(0, frozenset({"new", "z"})))
+    await maintenance.tidy(account)
+    assert other.snapshot.keywords == [*letters, "x"]
+    await selection.store([2], StoreOp.ADD, Flags(0, frozenset({"last"})))
+    assert _keywords(other) == [{*letters, "x"} - {"k03"}, {"last"}]
+
+
+def _keywords(selection: MaildirSelection) -> list[set[str]]:
+    names = selection.snapshot.keywords
+    return [{name for n, name in enumerate(names) if flags >> (5 + n) & 1} for flags in selection.snapshot.flags]
+
+
 async def test_saved_message_is_there_after_reopening(
     stores: Callable[..., MaildirStore], user: User, tmp_path: Path
 ) -> None:

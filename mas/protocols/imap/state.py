@@ -72,7 +72,7 @@ class BrokenStream(MasError):
 class FlagTexts(dict[int, bytes]):
     """``\\Seen $Junk`` for each combination of flags that was met: a mailbox of 20,000 messages has a few dozen of them.
 
-    Keyword numbers of a mailbox never change their meaning while it is selected; new ones are appended to ``keywords``.
+    The store empties it when the number of a keyword that no message had is given to another (``Snapshot.memo``).
     """
 
     __slots__ = ("keywords",)
@@ -87,7 +87,7 @@ class FlagTexts(dict[int, bytes]):
             names += [
                 keyword.encode()
                 for number, keyword in enumerate(self.keywords)
-                if flags >> (KEYWORD_SHIFT + number) & 1
+                if keyword and flags >> (KEYWORD_SHIFT + number) & 1
             ]
             if flags & RECENT:
                 names.append(b"\\Recent")
@@ -145,7 +145,7 @@ class Session:
         self.selection: Selection | None = None
         self.view: View | None = None
         self.flag_texts = FlagTexts([])
-        self.keywords_told = 0
+        self.keywords_told: list[str] = []
         self.list_memo: tuple[object, object, bytes] | None = None
         """The last plain LIST: the listing it was made of, what was asked, and the lines."""
         self.condstore = False
@@ -301,13 +301,13 @@ class Session:
 
     def flag_list(self) -> list[bytes]:
         """The flags that messages of the selected mailbox may have."""
-        return [name for _, name in _SYSTEM] + [keyword.encode() for keyword in self.flag_texts.keywords]
+        return [name for _, name in _SYSTEM] + [keyword.encode() for keyword in self.flag_texts.keywords if keyword]
 
     def tell_flags(self) -> None:
         """FLAGS and PERMANENTFLAGS [RFC9051 7.3.5, 7.1]; again whenever the mailbox has got a new keyword."""
         assert self.selection is not None
         flags = self.flag_list()
-        self.keywords_told = len(self.flag_texts.keywords)
+        self.keywords_told = list(self.flag_texts.keywords)
         self.channel.write(encode_flags(flags))
         if self.selection.read_only:
             self.ok(b"Read-only mailbox.", permanentflags(()))
@@ -329,8 +329,8 @@ class Session:
         return self.flag_texts[flags]
 
     def tell_new_keywords(self) -> None:
-        """FLAGS again, when a keyword appeared since it was last sent: before the first message that has it."""
-        if len(self.flag_texts.keywords) != self.keywords_told:
+        """FLAGS again, when a keyword appeared or went since it was last sent: before the first message that has it."""
+        if self.flag_texts.keywords != self.keywords_told:
             self.tell_flags()
 
     def flags_response(self, number: int, uid: int, flags: int, modseq: int, with_uid: bool) -> bytes:
