@@ -149,6 +149,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mas.storage",
         "mas.auth",
         "mas.sieve",
+        "mas.filtering.compiled",
+        "mas.filtering.limits",
         "mas.protocols",
     ),
 }

@@ -36,6 +36,8 @@ class Sieve(Section):
     global_extensions: str = ""
     implicit_extensions: str = ""
     max_script_size: Size = written("1M")
+    max_script_tokens: Positive = 250_000
+    max_script_commands: Positive = 20_000
     max_actions: Count = 32
     max_redirects: Count = 4
     max_cpu_time: Duration = written("30s")

@@ -23,6 +23,7 @@ from mas.filtering import user_log
 from mas.filtering.answers import Answers
 from mas.filtering.consequences import Consequence, Consequences
 from mas.filtering.decided import in_words
+from mas.filtering.limits import limits_of
 from mas.filtering.lists import Lists
 from mas.filtering.memory import Memory
 from mas.filtering.scripts import Broken, Scripts
@@ -33,7 +34,6 @@ from mas.outgoing.queue import Queue
 from mas.sieve.actions import Edit, FileCopy, FileInto, Keep, Pipe, Redirect, Reject
 from mas.sieve.definition import Registry
 from mas.sieve.interpreter import Result, Run
-from mas.sieve.limits import Limits
 from mas.sieve.message import Transaction
 from mas.storage.contents import mime_limits
 from mas.storage.interface import Account, Incoming, Store
@@ -65,24 +65,7 @@ class Filter:
         self.registry = administrators or registry
         self.queue = queue
         self.memory = memory
-        self.limits = Limits(
-            max_script_size=config.sieve.max_script_size,
-            max_actions=config.sieve.max_actions,
-            max_redirects=config.sieve.max_redirects,
-            cpu_seconds=config.sieve.max_cpu_time,
-            vacation_min_seconds=int(config.sieve.vacation_min_period),
-            vacation_max_seconds=int(config.sieve.vacation_max_period),
-            vacation_default_seconds=int(config.sieve.vacation_default_period),
-            duplicate_default_seconds=int(config.sieve.duplicate_default_period),
-            duplicate_max_seconds=int(config.sieve.duplicate_max_period),
-            include_depth=config.sieve.include_max_depth,
-            max_includes=config.sieve.include_max_includes,
-            max_variables=config.sieve.variables_max_count,
-            max_variable_size=config.sieve.variables_max_size,
-            max_header_size=config.sieve.editheader_max_size,
-            fields_not_added=_names(config.sieve.editheader_protected, config.sieve.editheader_forbid_add),
-            fields_not_deleted=_names(config.sieve.editheader_protected, config.sieve.editheader_forbid_delete),
-        )
+        self.limits = limits_of(config)
         self.scripts = Scripts(config, registry, self.registry, self.limits)
         self.lists = Lists(self.settings.list, self.scripts.path, self.settings.list_max_size)
         self.mime_limits = mime_limits(config.mail)
@@ -339,11 +322,6 @@ class Filter:
         if self.settings.user_log:
             path = self.scripts.path(self.settings.user_log, user)
             await asyncio.to_thread(user_log.write, path, script, problems)
-
-
-def _names(*lists: Sequence[str]) -> frozenset[str]:
-    """Names of header fields; Subject cannot be among them [RFC5293 6]."""
-    return frozenset(name.lower() for names in lists for name in names) - {"subject"}
 
 
 def _discards(result: Result) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 
 from mas.config import Config
-from mas.sieve.compiler import compile_script
+from mas.filtering.compiled import COMPILED
 from mas.sieve.definition import Registry
 from mas.sieve.limits import Limits
 from mas.sieve.program import Program
@@ -169,9 +169,8 @@ class Scripts:
             return Broken(path.name, personal, [f"{path}: {error.strerror}"])
         compiled: Program | Broken
         try:
-            compiled = compile_script(
-                content, self._registries[personal], self._limits, path.name.removesuffix(".sieve")
-            )
+            name = path.name.removesuffix(".sieve")
+            compiled = COMPILED.program(content, self._registries[personal], self._limits, name)
         except ScriptError as error:
             compiled = Broken(path.name, personal, [str(problem) for problem in error.problems])
         with self._lock:

@@ -33,7 +33,7 @@ def compile_script(script: bytes, registry: Registry, limits: Limits | None = No
     """Compile a script. Raises ScriptError with every problem found, at most ``limits.max_errors``, in order of place."""
     limits = limits or Limits()
     if len(script) > limits.max_script_size:
-        raise ScriptError([Problem(1, 1, f"script is larger than {limits.max_script_size} octets")])
+        raise ScriptError([Problem(1, 1, f"script is larger than {limits.max_script_size} octets (max_script_size)")])
     try:
         text = script.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -85,7 +85,6 @@ class Checker:
     required: set[str] = field(default_factory=set)
     enclosing: list[Call] = field(default_factory=list)
     _needs: set[str] = field(default_factory=set)
-    _bound: int = 0
     _constant: bool = True
     """No string holds more than its characters."""
 
@@ -206,11 +205,6 @@ class Checker:
         return found[0]
 
     def bind(self, node: Node, role: Role) -> Call | None:
-        self._bound += 1
-        if self._bound > self.limits.max_commands:
-            if self._bound == self.limits.max_commands + 1:
-                self.note(node.offset, f"script has more than {self.limits.max_commands} commands and tests")
-            return None
         outer, self._needs = self._needs, set()
         definition = self.definition(node, role)
         if definition is None:

@@ -97,7 +97,7 @@ _MAX_ERRORS = 1000
 
 
 def tokenize(text: str, limits: Limits) -> Tokens:
-    """All tokens of a script, the last one END; at most ``limits.max_tokens``. One pass: linear in the length of the text."""
+    """All tokens of a script, the last one END; at most ``limits.max_script_tokens``. One pass: linear in the length of the text."""
     found = Tokens()
     at: int | None = 0
     while at is not None:
@@ -109,7 +109,7 @@ def tokenize(text: str, limits: Limits) -> Tokens:
 def _scan(text: str, at: int, limits: Limits, found: Tokens) -> int | None:
     """Tokens up to the next multi-line; returns where it ends, None at the end of all."""
     kinds, kind_of, place, value_of = found.kinds, found.kinds.append, found.offsets.append, found.values.append
-    identifier, tag, string, signs, most = Token.IDENTIFIER, Token.TAG, Token.STRING, _SIGNS, limits.max_tokens
+    identifier, tag, string, signs, most = Token.IDENTIFIER, Token.TAG, Token.STRING, _SIGNS, limits.max_script_tokens
     for match in _TOKEN.finditer(text, at):
         group = match.lastindex
         if group is None:
@@ -117,7 +117,9 @@ def _scan(text: str, at: int, limits: Limits, found: Tokens) -> int | None:
         if len(kinds) >= most:
             if group == _COMMENT:
                 continue
-            found.add(Token.ERROR, match.start(), f"script has more than {most} words, strings and signs")
+            found.add(
+                Token.ERROR, match.start(), f"script has more than {most} words, strings and signs (max_script_tokens)"
+            )
             return None
         if group == _SIGN:
             kind_of(signs[match[1]])

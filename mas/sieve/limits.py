@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """max_tokens: words, strings and signs of one script; max_commands: its commands and tests.
+    """max_script_tokens: words, strings and signs of one script; max_script_commands: its commands and tests.
 
     max_actions: 0 = none; max_redirects: 0 = redirect is refused; cpu_seconds: 0 = none. fields_not_added, fields_not_deleted:
     names of header fields, in lower case, that editheader leaves alone.
@@ -15,10 +15,10 @@ class Limits:
 
     max_script_size: int = 1 << 20
     max_errors: int = 5
-    max_tokens: int = 250_000
+    max_script_tokens: int = 250_000
+    max_script_commands: int = 20_000
     max_string: int = 1 << 20
     max_nesting: int = 32
-    max_commands: int = 100_000
     max_actions: int = 32
     max_redirects: int = 4
     cpu_seconds: float = 30.0

@@ -23,6 +23,10 @@ from mas.sieve.source import Problem, Source
 from mas.sieve.syntax import Argument, Node, Number, Strings, Tag
 
 
+class _Enough(Exception):
+    """The script is too large; the problem is noted, and nothing of it will be bound."""
+
+
 class _Lost(Exception):
     """The command at hand makes no sense from here on; the problem is noted."""
 
@@ -34,7 +38,7 @@ def parse(source: Source, limits: Limits) -> tuple[list[Node], list[Problem]]:
 
 
 class _Parser:
-    __slots__ = ("at", "kinds", "limits", "offsets", "problems", "source", "values")
+    __slots__ = ("at", "kinds", "limits", "nodes", "offsets", "problems", "source", "values")
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self.source = source
@@ -42,6 +46,7 @@ class _Parser:
         tokens = tokenize(source.text, limits)
         self.kinds, self.offsets, self.values = tokens.kinds, tokens.offsets, tokens.values
         self.at = 0
+        self.nodes = 0
         self.problems: list[Problem] = []
 
     def kind(self) -> Token:
@@ -65,11 +70,14 @@ class _Parser:
         return _Lost()
 
     def start(self) -> list[Node]:
-        commands = self.commands(0)
-        while self.kind() is not Token.END:
-            self.note_here("'}' without a '{' before it")
-            self.at += 1
-            commands += self.commands(0)
+        try:
+            commands = self.commands(0)
+            while self.kind() is not Token.END:
+                self.note_here("'}' without a '{' before it")
+                self.at += 1
+                commands += self.commands(0)
+        except _Enough:
+            return []
         return commands
 
     def commands(self, depth: int) -> list[Node]:
@@ -131,6 +139,11 @@ class _Parser:
 
     def identifier_arguments(self, depth: int) -> Node:
         at = self.at
+        self.nodes += 1
+        if self.nodes > self.limits.max_script_commands:
+            most = self.limits.max_script_commands
+            self.note_here(f"script has more than {most} commands and tests (max_script_commands)")
+            raise _Enough
         node = Node(self.offsets[at], cast(str, self.values[at]), [], [])
         self.at = at + 1
         kind = self.arguments(node.arguments)

@@ -141,11 +141,15 @@ class ScriptFolder:
             return None
         return self.active, Identity(stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
-    def check_space(self, name: str, size: int) -> None:
-        """Whether ``size`` octets would be taken as script ``name`` now: what HAVESPACE promises, PUTSCRIPT keeps."""
+    def check(self, name: str, size: int) -> None:
+        """Whether a script may have this name and size: the part of check_space that looks at no file."""
         check_name(name)
         if self.max_size and size > self.max_size:
             raise ScriptsTooBig("sieve", f"a script may have {self.max_size} octets")
+
+    def check_space(self, name: str, size: int) -> None:
+        """Whether ``size`` octets would be taken as script ``name`` now: what HAVESPACE promises, PUTSCRIPT keeps."""
+        self.check(name, size)
         if not self.max_scripts and not self.max_storage:
             return
         names = self.names()

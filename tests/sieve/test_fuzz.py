@@ -158,7 +158,7 @@ def large(size: int) -> dict[str, str]:
 def ends(script: str, size: int) -> None:
     """In the test's time limit; a quadratic scan would not. Memory is bounded by the number of tokens."""
     compiles_or_says_why(script.encode()[:size])
-    assert len(tokenize(script, Limits()).kinds) <= Limits().max_tokens + 2
+    assert len(tokenize(script, Limits()).kinds) <= Limits().max_script_tokens + 2
 
 
 @pytest.mark.slow
@@ -174,10 +174,22 @@ def test_a_script_of_the_greatest_size(name: str) -> None:
 
 
 def test_the_number_of_tokens_is_limited() -> None:
-    limits = Limits(max_tokens=100)
+    limits = Limits(max_script_tokens=100)
     compile_text("keep;" * 50, limits=limits)
-    with pytest.raises(ScriptError, match="line 1, column 251: script has more than 100 words, strings and signs"):
+    with pytest.raises(
+        ScriptError,
+        match=r"line 1, column 251: script has more than 100 words, strings and signs \(max_script_tokens\)",
+    ):
         compile_text("keep;" * 51, limits=limits)
+
+
+def test_the_number_of_commands_and_tests_is_limited() -> None:
+    limits = Limits(max_script_commands=10)
+    compile_text("if true { keep; }" * 3, limits=limits)
+    with pytest.raises(
+        ScriptError, match=r"line 1, column 55: script has more than 10 commands and tests \(max_script_commands\)"
+    ):
+        compile_text("if true { keep; }" * 4, limits=limits)
 
 
 def test_a_pattern_cannot_take_longer_than_the_clock_allows() -> None:

@@ -26,6 +26,8 @@ from mas.errors import (
     TooManyConnections,
     UserDisabled,
 )
+from mas.filtering.compiled import COMPILED, LARGE
+from mas.filtering.limits import limits_of
 from mas.metrics import table as metrics
 from mas.protocols.managesieve import responses
 from mas.protocols.managesieve.connection import (
@@ -39,9 +41,8 @@ from mas.protocols.managesieve.connection import (
 )
 from mas.protocols.session import Channel, Woken
 from mas.services import Services
-from mas.sieve.compiler import compile_script
 from mas.sieve.definition import Registry
-from mas.sieve.limits import Limits
+from mas.sieve.program import Program
 from mas.sieve.source import Problem
 from mas.sieve.source import ScriptError as CompileError
 from mas.storage.scripts import (
@@ -57,7 +58,6 @@ from mas.storage.scripts import (
 from mas.user import User
 
 _log = logs.get_logger("managesieve")
-_INLINE_COMPILE_OCTETS = 8192
 _MAX_BAD_LOGINS = 3
 _AFTER_LOGIN_LITERAL_SLACK = 4096
 T = TypeVar("T")
@@ -107,9 +107,7 @@ class _Session:
         self.config: Config = services.config
         self.auth: Authenticator = services.auth
         self.registry = registry
-        self.limits = Limits(
-            max_script_size=self.config.sieve.max_script_size, max_errors=self.config.managesieve.max_compile_errors
-        )
+        self.limits = limits_of(self.config)
         self.login: _Login | None = None
         self.sent = 0
         self.commands = 0
@@ -426,7 +424,7 @@ class _Session:
         scripts = self.scripts()
         _arguments(command, 2)
         name, content = _text(command, 0), _octets(command, 1)
-        await _in_thread(scripts.check_space, name, len(content))
+        scripts.check(name, len(content))
         warnings = await self.compile(content, name)
         await _in_thread(scripts.put, name, content)
         self.write(responses.ok(warnings or "PUTSCRIPT completed.", b"WARNINGS" if warnings else b""))
@@ -440,14 +438,18 @@ class _Session:
 
     async def compile(self, content: bytes, name: str) -> str:
         """Compile a script; returns its warnings as text. Raises _Refused with all mistakes."""
+        if len(content) <= LARGE:
+            program = self.program(content, name)
+        else:
+            program = await asyncio.to_thread(self.program, content, name)
+        return "\r\n".join(program.warnings)
+
+    def program(self, content: bytes, name: str) -> Program:
+        """What a script compiles to. Raises as compile."""
         try:
-            if len(content) <= _INLINE_COMPILE_OCTETS:
-                program = compile_script(content, self.registry, self.limits, name)
-            else:
-                program = await asyncio.to_thread(compile_script, content, self.registry, self.limits, name)
+            return COMPILED.program(content, self.registry, self.limits, name)
         except CompileError as error:
             raise _Refused("\r\n".join(_mistake(name, problem) for problem in error.problems)) from None
-        return "\r\n".join(program.warnings)
 
     async def listscripts(self, command: Command) -> None:
         """LISTSCRIPTS [RFC5804 2.7]"""
@@ -465,9 +467,13 @@ class _Session:
         scripts = self.scripts()
         _arguments(command, 1)
         name = _text(command, 0)
-        if name:
-            await self.compile(await _in_thread(scripts.read, name), name)
-        await _in_thread(scripts.activate, name)
+
+        def activate() -> None:
+            if name:
+                self.program(scripts.read(name), name)
+            scripts.activate(name)
+
+        await _in_thread(activate)
         self.write(responses.ok("Setactive completed."))
 
     async def getscript(self, command: Command) -> None:

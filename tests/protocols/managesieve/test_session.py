@@ -13,8 +13,12 @@ import pytest
 
 from mas.config import Config
 from mas.errors import AuthUnavailable, UserDisabled
+from mas.filtering import compiled
+from mas.filtering.limits import limits_of
+from mas.filtering.scripts import Scripts
 from mas.protocols.managesieve.session import connection_for, run
 from mas.services import Services
+from mas.sieve.compiler import compile_script
 from mas.sieve.definition import Registry
 from mas.sieve.extensions import default_registry
 from mas.sieve.extensions.extlists import EXTLISTS
@@ -304,4 +308,36 @@ async def test_bad_arguments_are_refused_and_the_session_goes_on(tmp_path: Path,
     host = await Host(tmp_path).logged_in()
     assert (await host.say(line.encode("utf-8", "surrogateescape") + b"\r\n")).startswith("NO")
     assert (await host.say("NOOP\r\n")) == 'OK "NOOP completed."\r\n'
+    await host.close()
+
+
+async def test_a_script_is_compiled_once_from_put_to_its_first_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def counted(*arguments: Any) -> Any:
+        names.append(arguments[3])
+        return compile_script(*arguments)
+
+    monkeypatch.setattr(compiled, "compile_script", counted)
+    registry = default_registry()
+    host = await Host(tmp_path, registry=registry).logged_in()
+    await host.say('PUTSCRIPT "once" "keep; # once"\r\n')
+    await host.say('SETACTIVE "once"\r\n')
+    await host.close()
+    programs, broken = Scripts(host.config, registry, registry, limits_of(host.config)).of(host.user)
+    assert (len(programs), broken, names) == (1, [], ["once"])
+
+
+async def test_the_limits_of_a_script_are_those_of_the_configuration(tmp_path: Path) -> None:
+    list_ = '["a", "a", "a", "a"]'
+    settings = {"max_script_tokens": 20, "max_script_commands": 4, "max_redirects": 0}
+    host = await Host(tmp_path, sieve=settings).logged_in()
+    for script, key in (
+        (f"if header {list_} {list_} {{ }}", "max_script_tokens"),
+        ("keep;" * 5, "max_script_commands"),
+        ('redirect "kim@example.net";', "redirect"),
+    ):
+        assert key in await host.say(f"CHECKSCRIPT {literal(script)}\r\n")
     await host.close()
