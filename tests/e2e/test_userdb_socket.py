@@ -82,8 +82,8 @@ def mas() -> Iterator[tuple[Host, Path, Path]]:
             yield host, userdb, client
 
 
-def ask(path: Path, *lines: bytes) -> bytes:
-    """What a server says to these lines, up to the end of a list or the answer to a last question; its process id replaced."""
+def ask(path: Path, *lines: bytes) -> list[bytes]:
+    """What a server says to these lines and to a last question, sorted as answers come in any order; its process id replaced."""
     listed = any(line.startswith(b"LIST") for line in lines)
     last = [] if listed else [b"USER\t99\tkim@example.net\tservice=end"]
     with socket.socket(socket.AF_UNIX) as client:
@@ -91,12 +91,12 @@ def ask(path: Path, *lines: bytes) -> bytes:
         client.connect(str(path))
         client.sendall(b"".join(line + b"\n" for line in (b"VERSION\t1\t0", *lines, *last)))
         found = b""
-        while not re.search(rb"\nDONE\t.*\n" if listed else rb"\nUSER\t99\t.*\n", found):
+        while not re.search(rb"\nDONE\t.*\n", found) if listed else found.count(b"\n") < 2 + len(lines) + len(last):
             data = client.recv(65536)
             if not data:
                 break
             found += data
-    return re.sub(rb"SPID\t\d+", b"SPID\t0", found)
+    return sorted(re.sub(rb"SPID\t\d+", b"SPID\t0", found).splitlines())
 
 
 QUESTIONS = [

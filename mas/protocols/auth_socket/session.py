@@ -217,7 +217,7 @@ class _AuthSession:
                 log.info(f"{request.mechanism}: {error}")
                 return replies.fail(number, user=error.user, code="authz_fail", master=error.master)
             case AuthFailed():
-                log.info(f"{request.mechanism}: authentication failed")
+                log.debug(f"{request.mechanism}: authentication failed")  # who judged it has said so, with the reason
                 return replies.fail(number, user=user)
             case AuthUnavailable():
                 log.warning(f"{request.mechanism}: temporary failure: {error}")

@@ -99,8 +99,11 @@ class Accounts:
     def __init__(self, *users: Account, trouble: Exception | None = None) -> None:
         self.known: Mapping[str, Account] = {user.name: user for user in users}
         self.trouble = trouble
+        self.slow: dict[str, asyncio.Event] = {}
 
     async def lookup(self, name: str, service: str) -> Account:
+        if name in self.slow:
+            await self.slow[name].wait()
         if self.trouble is not None:
             raise self.trouble
         if name not in self.known:
@@ -138,6 +141,9 @@ class Talk:
 
     def write(self, data: bytes) -> None:
         self.out.append(data)
+
+    def flush(self) -> None:
+        pass
 
     async def drain(self) -> None:
         self.drains += 1
@@ -179,6 +185,30 @@ async def test_lists() -> None:
     assert lines[:-2] == [b"LIST\t5\tkim%d@example.net" % number for number in range(1200)]
     assert lines[-2] == b"DONE\t5\t"
     assert talk.drains == 2
+
+
+async def test_a_slow_look_up_delays_no_other() -> None:
+    accounts, again = Accounts(KIM), asyncio.Event()
+    accounts.slow["slow"] = again
+    talk = Talk(accounts, user(1, "slow") + user(2) + user(3, "nobody"))
+    asyncio.get_running_loop().call_later(0.05, again.set)
+    lines = [line.split()[:2] for line in (await talk.run()).splitlines()]
+    assert lines == [[b"USER", b"2"], [b"NOTFOUND", b"3"], [b"NOTFOUND", b"1"]]
+
+
+async def test_too_many_look_ups_at_once() -> None:
+    accounts, go = Accounts(KIM), asyncio.Event()
+    accounts.slow["slow"] = go
+    talk = Talk(accounts, b"".join(user(number, "slow") for number in range(1, 1003)))
+    asyncio.get_running_loop().call_later(0.05, go.set)
+    lines = (await talk.run()).splitlines()
+    assert lines[:2] == [b"FAIL\t1001", b"FAIL\t1002"]
+    assert lines.count(b"NOTFOUND\t1000") == 1
+    assert len(lines) == 1002
+
+
+async def test_a_mistake_of_ours_is_an_answer() -> None:
+    assert await Talk(Accounts(trouble=RuntimeError("bug")), user(1)).run() == b"FAIL\t1\n"
 
 
 @pytest.mark.parametrize("trouble", [AuthUnavailable("gone"), ConfigError(["no iterate_query"])])

@@ -1,10 +1,13 @@
-"""One client of the userdb socket. Requests are answered one after the other, in their order: a list is long, a look-up short.
+"""One client of the userdb socket. Each look-up is a task of its own, so that a slow one delays none: answers come as they are ready, ids
+tell them apart. A list is long, and sent by the session itself, at the pace of the client.
 
-A database that does not answer is FAIL, never "no such user". Must not know: sockets, databases.
+A database that does not answer is FAIL, never "no such user". What was asked is answered before the connection ends.
+Must not know: sockets, databases.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import grp
 import os
@@ -33,23 +36,50 @@ def open_session(services: Services, _: Peer) -> tuple[UserdbConnection, Callabl
     connection = UserdbConnection(services.config.auth.max_line)
 
     async def run(channel: Channel[Event]) -> None:
-        channel.write(replies.handshake(os.getpid()))
-        while True:
-            event = await channel.next_event(_IDLE_FOREVER)
-            match event:
-                case User() | Pass():
-                    channel.write(await _look_up(services, event))
-                case List(id=number):
-                    await _list(services, channel, number)
-                case Broken(text=text):
-                    _log.error(f"userdb client disconnected: {text}", session=channel.peer.session_id)
-                    return
-                case Closed():
-                    return
-                case Woken.WOKEN if channel.draining:
-                    return
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            await _converse(services, channel, tasks)
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     return connection, run
+
+
+async def _converse(services: Services, channel: Channel[Event], tasks: set[asyncio.Task[None]]) -> None:
+    channel.write(replies.handshake(os.getpid()))
+    while True:
+        event = await channel.next_event(_IDLE_FOREVER)
+        match event:
+            case User() | Pass() if len(tasks) >= services.config.auth.max_requests:
+                limit = services.config.auth.max_requests
+                _log.warning(f"auth.max_requests = {limit} is exceeded", session=channel.peer.session_id)
+                channel.write(replies.fail(event.id))
+            case User() | Pass():
+                task = asyncio.get_running_loop().create_task(_answer(services, channel, event))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            case List(id=number):
+                await _list(services, channel, number)
+            case Broken(text=text):
+                _log.error(f"userdb client disconnected: {text}", session=channel.peer.session_id)
+                return
+            case Closed():
+                return
+            case Woken.WOKEN if channel.draining:
+                return
+
+
+async def _answer(services: Services, channel: Channel[Event], request: User | Pass) -> None:
+    try:
+        reply = await _look_up(services, request)
+    except Exception:
+        _log.error("internal error", exc_info=True, user=request.name, session=channel.peer.session_id)
+        reply = replies.fail(request.id)
+    channel.write(reply)
+    channel.flush()
 
 
 async def _look_up(services: Services, request: User | Pass) -> bytes:
