@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import mas.cli
@@ -41,6 +45,38 @@ def run(*arguments: str, config: Path | str = "", stdin: str = "") -> subprocess
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else bool(ended.code)
     return subprocess.CompletedProcess(list(arguments), code, output.getvalue(), errors.getvalue())
+
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["__main__", "tests.cli.program", "tests.cli.imported"])
+
+
+def run_forked(*arguments: str, config: Path | str = "", stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own, which may change its user, without that second: its parent has imported everything already."""
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        given.write(stdin.encode())
+        given.seek(0)
+        streams = [DupFd(file.fileno()) for file in (given, output, errors)]
+        process = _forks.Process(target=_forked, args=(arguments, str(config), streams))
+        process.start()
+        process.join(100)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(arguments, 100)
+        for file in (output, errors):
+            file.seek(0)
+        return subprocess.CompletedProcess(
+            list(arguments), process.exitcode or 0, output.read().decode(), errors.read().decode()
+        )
+
+
+def _forked(arguments: tuple[str, ...], config: str, streams: list[Any]) -> None:
+    for descriptor, stream in enumerate(streams):
+        os.dup2(stream.detach(), descriptor)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - multiprocessing has put /dev/null there
+    os.environ["MAS_CONFIG"] = config
+    mas.cli.main(list(arguments))
 
 
 def configure(directory: Path, more: str = "") -> Path:

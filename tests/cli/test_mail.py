@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.program import configure, run, run_program
+from tests.cli.program import configure, run, run_forked, run_program
 
 pytestmark = pytest.mark.e2e
 KIM = "kim@example.net"
@@ -37,7 +37,7 @@ def config() -> Iterator[Path]:
 
 
 def ok(config: Path, *arguments: str, stdin: str = "") -> str:
-    done = run_program(*arguments, config=config, stdin=stdin)
+    done = run_forked(*arguments, config=config, stdin=stdin)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -73,9 +73,9 @@ def test_mailboxes_and_what_is_in_them(config: Path) -> None:
     if os.geteuid() == 0:
         owners = {path.owner() for path in (config.parent / "mail").rglob("*")}
         assert owners == {"nobody"}
-    done = run_program("mailbox", "delete", KIM, "Nothing", config=config)
+    done = run_forked("mailbox", "delete", KIM, "Nothing", config=config)
     assert (done.returncode, done.stderr) == (1, "mas: mailbox not found: Nothing\n")
-    assert run_program("mailbox", "list", "nobody@example.net", config=config).returncode == 1
+    assert run_forked("mailbox", "list", "nobody@example.net", config=config).returncode == 1
 
 
 def test_delivery_fails_with_the_codes_of_sysexits(config: Path) -> None:
@@ -84,21 +84,20 @@ def test_delivery_fails_with_the_codes_of_sysexits(config: Path) -> None:
         (["--nonsense"], 64),
         (["-d", KIM, "-a", "<<"], 64),
     ):
-        assert run_program("deliver", *arguments, config=config, stdin="Subject: x\n\nx\n").returncode == code, (
-            arguments
-        )
+        assert run_forked("deliver", *arguments, config=config, stdin="Subject: x\n\nx\n").returncode == code, arguments
     config.write_text("nonsense")
-    assert run_program("deliver", "-d", KIM, config=config, stdin="Subject: x\n\nx\n").returncode == 75
+    assert run_forked("deliver", "-d", KIM, config=config, stdin="Subject: x\n\nx\n").returncode == 75
 
 
 def test_nobody_is_there_without_a_server(config: Path) -> None:
-    assert as_json(config, "who") == []
+    done = run_program("who", "--json", config=config)  # the program as it is installed
+    assert (done.returncode, done.stdout) == (0, "[]\n")
     done = run("kick", KIM, config=config)
     assert (done.returncode, done.stderr) == (1, f"mas: no session: {KIM}\n")
 
 
 def test_scripts_of_a_user(config: Path) -> None:
-    broken = run_program("sieve", "put", KIM, "away", config=config, stdin="keep\n")
+    broken = run_forked("sieve", "put", KIM, "away", config=config, stdin="keep\n")
     assert (broken.returncode, broken.stderr) == (
         1,
         "-:2:1: expected ';' or a block after 'keep', found end of script\n",
@@ -111,12 +110,12 @@ def test_scripts_of_a_user(config: Path) -> None:
     ]
     assert ok(config, "sieve", "get", KIM, "lists") == "keep;\n"
     ok(config, "deliver", "-d", KIM, stdin="Subject: gone\n\nx\n")
-    assert run_program("sieve", "delete", KIM, "away", config=config).returncode == 1
+    assert run_forked("sieve", "delete", KIM, "away", config=config).returncode == 1
     ok(config, "sieve", "activate", KIM, "lists")
     ok(config, "sieve", "delete", KIM, "away")
     ok(config, "sieve", "activate", KIM, "")
     assert as_json(config, "sieve", "list", KIM) == [{"name": "lists", "active": False}]
-    assert run_program("sieve", "get", KIM, "nothing", config=config).returncode == 1
+    assert run_forked("sieve", "get", KIM, "nothing", config=config).returncode == 1
     assert next(iter(as_json(config, "mailbox", "status", KIM, "INBOX")))["messages"] == 0
 
 
