@@ -6,9 +6,11 @@ No test depends on the machine's speed, so none has a deadline.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+import structlog
 import uvloop
 from hypothesis import HealthCheck, settings
 
@@ -22,3 +24,15 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """See pytest-asyncio."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def log_of_this_test_alone() -> Iterator[None]:
+    """What one test sets up (every command of ``mas`` that it runs in this process does) is not the next one's log."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        logging.captureWarnings(False)
+        root = logging.getLogger()
+        root.handlers[:] = [handler for handler in root.handlers if not type(handler).__module__.startswith("mas.")]
+        root.setLevel(logging.WARNING)

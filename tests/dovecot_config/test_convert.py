@@ -364,6 +364,7 @@ def check(text: str, directory: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.e2e
 def test_the_guide_converts_with_nothing_left_over(tmp_path: Path, certificate: dict[str, str]) -> None:
     packaged()
     path = Guide(tmp_path / "dovecot", **certificate).write()
@@ -383,6 +384,7 @@ def test_the_guide_converts_with_nothing_left_over(tmp_path: Path, certificate: 
     assert [(remark.kind, remark.setting) for remark in done.remarks] == [(Kind.CHECK, "allow_all_users = yes")]
 
 
+@pytest.mark.e2e
 def test_the_guide_through_doveconf(tmp_path: Path, certificate: dict[str, str]) -> None:
     """The same from the output of ``doveconf -nP``; without -P the key is hidden, and said so."""
     packaged()
@@ -405,6 +407,7 @@ def test_the_guide_through_doveconf(tmp_path: Path, certificate: dict[str, str])
     assert any("ssl_key" in line and "doveconf -nP" in line for line in left(plain["-n"]))
 
 
+@pytest.mark.e2e
 def test_the_package_as_it_comes(tmp_path: Path, certificate: dict[str, str]) -> None:
     """Debian's own files: an almost empty file, with a word on system accounts and mbox, which MAS has not."""
     packaged()
@@ -420,6 +423,7 @@ def test_the_package_as_it_comes(tmp_path: Path, certificate: dict[str, str]) ->
     check(done.text, tmp_path)
 
 
+@pytest.mark.e2e
 def test_every_setting_of_this_dovecot_is_known(tmp_path: Path) -> None:
     """``doveconf -d``: no setting of the installed version is unknown, and its defaults are what an empty file means."""
     output = subprocess.run([need("doveconf"), "-d"], capture_output=True, text=True, timeout=30).stdout
