@@ -7,13 +7,14 @@ files goes through ``write``. Must not know: protocols.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mas.errors import MailboxExists, MailboxForbidden, MailboxNotFound
+from mas.errors import DiskFull, MailboxExists, MailboxForbidden, MailboxNotFound
 from mas.storage import (
     disk,
     expire,
@@ -259,7 +260,8 @@ class MaildirAccount(LiveAccount):
         box = self.boxes.get(face.id) or await self._load(face)
         recent_from = face.first_recent
         if not read_only and face.first_recent < face.status.uid_next:
-            recent_from = await self.claim_recent(face.id)
+            with contextlib.suppress(DiskFull):
+                recent_from = await self.claim_recent(face.id)
         selection = MaildirSelection(self, box, read_only, Uid(recent_from))
         self.selections.setdefault(box.id, []).append(selection)
         self.watch()
@@ -312,10 +314,11 @@ class MaildirAccount(LiveAccount):
         face = self.faces.get(box.name)
         if box.gone or face is None or face.id != box.id or selection.read_only:
             return
-        if face.first_recent < face.status.uid_next:
-            await self.claim_recent(box.id)
-        if not others and face.pending and await self._flush_some(box.id):
-            self.blocking.background(self._flush(box.id))
+        with contextlib.suppress(DiskFull):  # what is left of it is done by whoever leaves next
+            if face.first_recent < face.status.uid_next:
+                await self.claim_recent(box.id)
+            if not others and face.pending and await self._flush_some(box.id):
+                self.blocking.background(self._flush(box.id))
 
     async def _flush_some(self, mailbox_id: int) -> bool:
         def work() -> bool:

@@ -38,7 +38,7 @@ import apsw
 import structlog
 
 from mas.config import Config
-from mas.errors import MailboxNotFound, MailboxNotSelectable
+from mas.errors import DiskFull, MailboxNotFound, MailboxNotSelectable
 from mas.metrics import table as metrics
 from mas.storage import disk, index, schema, uidlist
 from mas.storage.alongside import Alongside
@@ -232,9 +232,10 @@ class Engine:
         with self._writer:
             self._drop()
             self._stale = True
-            for suffix in ("", "-wal", "-shm"):
+            before = len(self.location.index_file)
+            for path in self._index_files():
                 with contextlib.suppress(FileNotFoundError):
-                    os.replace(self.location.index_file + suffix, f"{self.location.index_file}.damaged{suffix}")
+                    os.replace(path, f"{path[:before]}.damaged{path[before:]}")
             _log.warning(f"index is {why}, making a new one", user=self.user, path=self.location.index_file)
 
     def _begin_anew(self, database: apsw.Connection) -> None:
@@ -431,6 +432,17 @@ class Engine:
                 os.close(fd)
         except OSError:
             disk.discard(path)
+
+    def require_room(self) -> None:
+        """Raises DiskFull where another index would not fit beside this one."""
+        with disk.meaning():
+            size = sum(os.stat(path).st_size for path in self._index_files() if os.path.exists(path))
+            room = os.statvfs(self.location.index)
+        if room.f_bavail * room.f_frsize < size + RESERVE:
+            raise DiskFull(f"{self.location.index}: a new index needs {size + RESERVE} octets beside the old one")
+
+    def _index_files(self) -> list[str]:
+        return [self.location.index_file + suffix for suffix in ("", "-wal", "-shm")]
 
     def release_reserve(self) -> bool:
         """The disk is full and something is to be removed: give the index the reserve to grow into. False when it is used up."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 import functools
 import os
 import time
@@ -249,7 +250,8 @@ class LiveAccount(abc.ABC):
         return self.faces.get(name)
 
     async def face(self, name: MailboxName) -> Face | None:
-        """The mailbox as it is now, in step with disk and other processes; None when there is no such mailbox."""
+        """The mailbox as it is now, in step with disk and other processes; None when there is no such mailbox. On a full disk as it was
+        last: it can still be read, and room be made."""
         found = await self.known(name)
         if found is None:
             return None
@@ -258,7 +260,8 @@ class LiveAccount(abc.ABC):
             async with self._order:
                 found = self.faces.get(name)
         if found is not None and not self.settled(found):
-            await self.synchronise(found)
+            with contextlib.suppress(DiskFull):
+                await self.synchronise(found)
             found = self.faces.get(name)
         if found is not None and not found.cur_checked:
             self._settle_later(found.id)

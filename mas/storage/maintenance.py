@@ -29,8 +29,11 @@ def _nothing(name: str, done: int, total: int) -> None:
 async def rebuild(account: MaildirAccount, progress: Progress = _nothing) -> int:
     """Make the index anew from the Maildir and parse every message. Returns how many messages there are.
 
-    Sessions go on: uids are the uid lists' own. Modseqs start again above the old ones, so clients ask for all flags once.
+    Sessions go on: uids are the uid lists' own. Modseqs start again above the old ones, so clients ask for all flags once. Flags that only
+    the old index has go into the files' names first. Raises DiskFull before anything was touched, when there is no room for two.
     """
+    await account.blocking.run(account.engine.require_room)
+    await account.flush_all()
     await account.blocking.settled(account.replace_index())
     total = 0
     for name in sorted(account.faces):
