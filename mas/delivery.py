@@ -225,31 +225,40 @@ class Delivery:
         self, decision: Decision, message: Incoming, account: Account, session: str
     ) -> list[tuple[MailboxName, Uid]]:
         """Save, then what follows. Returns where the message is."""
+        saved: list[tuple[MailboxName, Uid]] = []
+        in_inbox = [save.message for save in decision.saves if save.mailbox == INBOX]
         async with AsyncExitStack() as stack:
             for changed in decision.changed:
                 stack.push_async_exit(changed.__aexit__)
-            saved = [await self._save(account, save.message or message, save, session) for save in decision.saves]
+            for save in decision.saves:
+                uid = await self._save(account, save.message or message, save, session)
+                if uid is not None:
+                    saved.append((save.mailbox, uid))
+                    continue
+                # INBOX takes what has no other place, each form of the message once, as Pigeonhole does.
+                if not any(form is save.message for form in in_inbox):
+                    in_inbox.append(save.message)
+                    inbox = Save(INBOX, save.flags)
+                    uid = await self._save(account, save.message or message, inbox, session)
+                    assert uid is not None
+                    saved.append((INBOX, uid))
         if decision.then is not None:
             await decision.then()
         return saved
 
-    async def _save(self, account: Account, message: Incoming, save: Save, session: str) -> tuple[MailboxName, Uid]:
-        """Returns where it went."""
+    async def _save(self, account: Account, message: Incoming, save: Save, session: str) -> Uid | None:
+        """None when there can be no such mailbox; INBOX there is always."""
         batch = [(message, SaveOptions(flags=save.flags))]
-        if save.mailbox != INBOX:
-            try:
-                if save.create and save.subscribe:
-                    await self._make(account, save.mailbox)
-                saved = await account.save(save.mailbox, batch, create=save.create, delivery=True)
-            except MailboxError as error:
-                name, why = error.name, error.detail
-                _log.info(
-                    "delivery falls back to INBOX", user=account.user.name, session=session, mailbox=name, why=why
-                )
-            else:
-                return save.mailbox, saved.uids[0]
-        saved = await account.save(INBOX, batch, create=True, delivery=True)
-        return INBOX, saved.uids[0]
+        if save.mailbox == INBOX:
+            return (await account.save(INBOX, batch, create=True, delivery=True)).uids[0]
+        try:
+            if save.create and save.subscribe:
+                await self._make(account, save.mailbox)
+            return (await account.save(save.mailbox, batch, create=save.create, delivery=True)).uids[0]
+        except MailboxError as error:
+            name, why = error.name, error.detail
+            _log.info("delivery falls back to INBOX", user=account.user.name, session=session, mailbox=name, why=why)
+            return None
 
     @staticmethod
     async def _make(account: Account, mailbox: MailboxName) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -17,6 +19,7 @@ from mas.sieve.extensions import OPTIONAL, default_registry
 from mas.sieve.limits import Limits
 from mas.sieve.message import Transaction
 from mas.sieve.source import ScriptError
+from mas.storage.mime.limits import MimeLimits
 
 if TYPE_CHECKING:
     from mas.auth.service import Accounts
@@ -51,6 +54,7 @@ def check(file: Annotated[Path, typer.Argument(help="A script; - is standard inp
 
 @scripts.command("test")
 def try_out(
+    context: typer.Context,
     script: Annotated[Path, typer.Argument()],
     message: Annotated[Path | None, typer.Argument(help="A mail as a file; - is standard input.")] = None,
     envelope_from: Annotated[str, typer.Option("--envelope-from", help="The reverse path.")] = "",
@@ -67,12 +71,14 @@ def try_out(
     mail = sys.stdin.buffer.read() if str(message) == "-" else _read(message)
     try:
         transaction = Transaction(envelope_from, envelope_to)
+        limits, mime = _limits(context.obj)
         result = dry_run(
             script,
             mail,
             default_registry(add=OPTIONAL),
             transaction,
-            limits=Limits(max_errors=_ALL_ERRORS),
+            limits=limits,
+            mime_limits=mime,
             trace=trace,
         )
     except ScriptError as error:
@@ -119,6 +125,17 @@ def _run_tests(file: Path, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
+def _limits(settings: Settings) -> tuple[Limits, MimeLimits]:
+    """Of this host, where its configuration can be read; the defaults elsewhere."""
+    if not os.access(settings.path, os.R_OK):
+        return Limits(max_errors=_ALL_ERRORS), MimeLimits()
+    from mas.filtering.limits import limits_of
+    from mas.storage.contents import mime_limits
+
+    config = settings.load()
+    return replace(limits_of(config), max_errors=_ALL_ERRORS), mime_limits(config.mail)
+
+
 @scripts.command("list")
 def list_(context: typer.Context, user: User, json: Json = False) -> None:
     """The scripts of a user, and which one is active."""
@@ -146,12 +163,13 @@ def put(
     activate: Annotated[bool, typer.Option("--activate", help="Make it the active one.")] = False,
 ) -> None:
     """Store a script that compiles."""
+    from mas.filtering.limits import limits_of
     from mas.server.filtering import sieve_language
 
     settings: Settings = context.obj
     content = sys.stdin.buffer.read() if str(file) == "-" else _read(file)
     config = settings.load()
-    limits = Limits(max_errors=_ALL_ERRORS, max_script_size=config.sieve.max_script_size)
+    limits = replace(limits_of(config), max_errors=_ALL_ERRORS)
     try:
         program = compile_script(content, sieve_language(config), limits, name)
     except ScriptError as error:

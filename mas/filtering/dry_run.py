@@ -47,10 +47,12 @@ def dry_run(
     transaction: Transaction,
     *,
     limits: Limits | None = None,
+    mime_limits: MimeLimits | None = None,
     trace: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Result:
-    """What ``script`` decides about ``message``. Raises ScriptError when it does not compile, OSError when it cannot be read."""
+    """What ``script`` decides about ``message``; limits None: the defaults. Raises ScriptError when it does not compile, OSError when it
+    cannot be read."""
     program = compile_script(script.read_bytes(), registry, limits, script.name.removesuffix(".sieve"))
     data = message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     view = HeaderView(data[: header_end(data, 0, len(data))], len(data))
@@ -72,15 +74,17 @@ def dry_run(
         except StopIteration as end:
             result: Result = end.value
             return result
-        answer = _answer(question, data, script, registry, limits)
+        answer = _answer(question, data, script, registry, limits, mime_limits or MimeLimits())
 
 
-def _answer(question: Question, data: bytes, script: Path, registry: Registry, limits: Limits | None) -> Any:
+def _answer(
+    question: Question, data: bytes, script: Path, registry: Registry, limits: Limits | None, mime_limits: MimeLimits
+) -> Any:
     match question:
         case ReadBody(edits=edits):
-            return body(applied(data, edits), MimeLimits())
+            return body(applied(data, edits), mime_limits)
         case ReplacePart() | EncloseMessage():
-            return rewritten(applied(data, question.edits), question, _SENDER, MimeLimits())
+            return rewritten(applied(data, question.edits), question, _SENDER, mime_limits)
         case MailboxExists() | MailboxIdExists() | SpecialUseExists():
             return True
         case IncludeScript(name=name):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mas.cli import main
+from tests.cli.program import configure
 
 MAIL = "From: kim@example.org\nSubject: news\n\nhello\n"
 SCRIPT = 'require ["fileinto", "body"];\nif header :is "subject" "old" { stop; }\nif body :contains "hello" { fileinto "News"; }\n'
@@ -54,3 +55,19 @@ def test_dry_run_with_its_reasons(files: tuple[str, str], capsys: pytest.Capture
 def test_dry_run_for_programs(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sieve", "test", *files, "--json") == 0
     assert json.loads(capsys.readouterr().out)["actions"] == ["fileinto (mailbox: News)"]
+
+
+def test_dry_run_within_the_limits_of_the_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(configure(tmp_path, "[mail]\nmime_max_parts = 2\n[sieve]\nmax_actions = 1\n"))
+    (tmp_path / "mail").write_text(
+        'Content-Type: multipart/mixed; boundary="b"\n\n--b\n\none\n--b\nContent-Type: text/html\n\ntwo\n--b--\n'
+    )
+    script = tmp_path / "s.sieve"
+    script.write_text('require ["body", "fileinto"];\nif body :content "text/html" :contains "two" { discard; }\n')
+    files = (str(script), str(tmp_path / "mail"))
+    assert run("sieve", "test", *files) == 0
+    assert run("-c", config, "sieve", "test", *files) == 0
+    assert capsys.readouterr().out.splitlines() == ["discard", "keep in INBOX"]
+    script.write_text('require "fileinto";\nfileinto "a";\nfileinto "b";\n')
+    assert run("-c", config, "sieve", "test", *files) == 1
+    assert "line 3: more than 1 actions" in capsys.readouterr().out

@@ -103,6 +103,23 @@ async def test_a_missing_mailbox_means_inbox(host: Host) -> None:
     assert (await host.deliver()).mailboxes == ["INBOX"]
 
 
+@pytest.mark.parametrize(
+    ("script", "mailboxes"),
+    [
+        ('fileinto "a//b"; keep;', ["INBOX"]),
+        ('fileinto :copy "a//b";', ["INBOX"]),
+        ('fileinto "a//b"; fileinto "b//c";', ["INBOX"]),
+        ('fileinto "Nowhere"; fileinto :create "There";', ["INBOX", "There"]),
+        ('addheader "X-A" "1"; fileinto "a//b"; deleteheader "X-A"; fileinto "b//c"; keep;', ["INBOX", "INBOX"]),
+    ],
+)
+async def test_inbox_takes_what_has_no_place_once(host: Host, script: str, mailboxes: list[str]) -> None:
+    """Of each form of the message; dovecot-lda leaves one copy as well."""
+    host.script(f'require ["fileinto", "copy", "mailbox", "editheader"]; {script}')
+    result = await host.deliver()
+    assert (result.error, result.mailboxes) == (None, mailboxes)
+
+
 async def test_discard(host: Host) -> None:
     host.script("discard;")
     assert (await host.deliver()).mailboxes == []
