@@ -43,6 +43,10 @@ class HeaderView:
             found = self._decoded[name] = [header.decode_words(_unfold(value)) for value in raw]
         return found
 
+    def encoded(self, name: str) -> Sequence[str]:
+        """As MessageView.encoded."""
+        return [_unfold(value).decode("utf-8", "replace") for value in self.raw(name.encode("utf-8", "replace"))]
+
     def raw(self, name: bytes) -> Sequence[bytes]:
         """The values of the fields of that name as they stand. The block is looked at when first asked for."""
         if self._by_name is None:
@@ -133,6 +137,10 @@ class BodyPart:
     def header(self, name: str) -> Sequence[str]:
         """As PartView.header."""
         return self._view.header(name)
+
+    def encoded(self, name: str) -> Sequence[str]:
+        """As PartView.encoded."""
+        return self._view.encoded(name)
 
     def _octets(self) -> bytes:
         return self._data[self._row.body_start : self._row.end]

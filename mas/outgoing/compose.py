@@ -150,7 +150,7 @@ def notification(
 ) -> tuple[list[str], bytes]:
     """A mailto notification: its recipients and the message. [RFC5436 2.7]"""
     path, _, query = method.partition(":")[2].partition("?")
-    to = [unquote(address).strip() for address in path.split(",") if address]
+    to = [address.strip() for address in unquote(path).split(",") if address]
     more: dict[str, list[str]] = {}
     for pair in query.split("&") if query else []:
         name, _, value = pair.partition("=")

@@ -19,6 +19,10 @@ class PartView(Protocol):
         """Values of the part's own header fields of that name (lower case), decoded and unfolded, in order."""
         ...
 
+    def encoded(self, name: str) -> Sequence[str]:
+        """As ``header``, with encoded words as they stand: where addresses are looked for, a name must not become one [RFC2047 5 (3)]."""
+        ...
+
     def text(self) -> str:
         """The content after transfer decoding, in Unicode; empty for what is no text."""
         ...
@@ -35,6 +39,10 @@ class MessageView(Protocol):
 
     def header(self, name: str) -> Sequence[str]:
         """Values of the header fields of that name (lower case), decoded [RFC2047], unfolded, in order."""
+        ...
+
+    def encoded(self, name: str) -> Sequence[str]:
+        """As PartView.encoded."""
         ...
 
     def fields(self) -> Sequence[tuple[str, str]]:

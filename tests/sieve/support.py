@@ -42,6 +42,9 @@ class Part:
     def header(self, name: str) -> Sequence[str]:
         return [_decoded(str(value)) for key, value in self._message.items() if key.lower() == name]
 
+    def encoded(self, name: str) -> Sequence[str]:
+        return [str(value).replace("\n", "") for key, value in self._message.items() if key.lower() == name]
+
     def text(self) -> str:
         payload = self._message.get_payload(decode=True)
         if not isinstance(payload, bytes):
@@ -62,6 +65,9 @@ class TextMessage:
 
     def header(self, name: str) -> Sequence[str]:
         return self.root.header(name)
+
+    def encoded(self, name: str) -> Sequence[str]:
+        return self.root.encoded(name)
 
     def fields(self) -> Sequence[tuple[str, str]]:
         return [(name, _decoded(str(value))) for name, value in self._message.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.sieve.differential import ours
 from tests.sieve.tables import ALONE, FAILED, KEPT, Row, check_mistakes, check_rows, gives, into, no, yes
 
 REQUIRE = (
@@ -112,6 +113,44 @@ MISTAKES = [
 
 def test_rows(tmp_path: Path) -> None:
     check_rows(REQUIRE, ROWS, tmp_path)
+
+
+ENCODED = """\
+From: =?utf-8?q?boss=40example=2Enet=2C?= <kim@example.org>
+To: =?utf-8?b?PGxlZUBleGFtcGxlLm5ldD4=?= <pat@example.net>
+Subject: =?utf-8?q?boss=40example=2Enet?=
+
+x
+"""
+"""Names that are addresses once they are decoded; none of them is an address [RFC2047 5 (3)]."""
+
+
+def test_an_encoded_name_is_no_address(tmp_path: Path) -> None:
+    script = tmp_path / "script.sieve"
+    for test, true in (
+        ('address "from" "boss@example.net"', False),
+        ('address "from" "kim@example.org"', True),
+        ('address :contains ["from", "to"] ["boss", "lee"]', False),
+        ('address :count "eq" :comparator "i;ascii-numeric" ["from", "to"] "2"', True),
+        ('address :mime :anychild "from" "boss@example.net"', False),
+        ('address :mime "to" "pat@example.net"', True),
+        ('header :contains "from" "boss@example.net"', True),
+        ('header "subject" "boss@example.net"', True),
+    ):
+        script.write_text(
+            'require ["mime", "relational", "comparator-i;ascii-numeric", "editheader"];\n'
+            f'addheader "X-A" "b"; if {test} {{ discard; }}'
+        )
+        assert ours(script, ENCODED.encode()) == ([] if true else [("store", "INBOX")]), test
+
+
+def test_an_added_address_field_is_seen(tmp_path: Path) -> None:
+    script = tmp_path / "script.sieve"
+    script.write_text(
+        'require "editheader"; deleteheader "from"; addheader "From" "Lee <lee@example.net>";'
+        'if address "from" "lee@example.net" { discard; }'
+    )
+    assert ours(script, ENCODED.encode()) == []
 
 
 def test_mistakes() -> None:

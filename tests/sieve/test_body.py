@@ -21,6 +21,13 @@ ROWS = [
     no('body :content "app" :contains "%PDF"'),
     yes('body :content "" :contains "%PDF"'),
     no('body :content "multipart" :contains "Hello"'),
+    # Of a multipart what stands around its parts, of a message its header, as one string each [RFC5173 5.2].
+    yes('body :content "multipart" :contains "preamble money"', "nested"),
+    no('body :content "multipart" :contains "--outer"', "nested"),
+    no('body :content "multipart" :contains "inner subject"', "nested"),
+    yes('body :content "multipart/mixed" :is "preamble money"', "nested"),
+    no('body :content "message/rfc822" :contains "--inner"', "nested"),
+    yes('body :content "message/rfc822" :matches "From:*boundary=inner??"', "nested"),
     yes('body :text :regex "mon[a-z]y"'),
     yes('body :contains "Köln"', "nested"),
     yes('body :content "message/rfc822" :contains "inner subject"', "nested"),

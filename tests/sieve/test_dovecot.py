@@ -174,7 +174,7 @@ def test_filter_gives_the_message_that_later_tests_see() -> None:
 
 
 def test_debug_lines_and_environment() -> None:
-    items = {"vnd.dovecot.default_mailbox": "INBOX", "vnd.dovecot.config.colour": "blue", "domain": "example.net"}
+    items = {"vnd.dovecot.default-mailbox": "INBOX", "vnd.dovecot.config.colour": "blue", "domain": "example.net"}
     script = (
         'debug_log "to ${env.vnd.dovecot.default_mailbox}, ${ENV.vnd.dovecot.config.COLOUR}${env.none}"; '
         'if environment "vnd.dovecot.config.colour" "blue" { debug_log "and ${env.domain}"; }'

@@ -264,6 +264,28 @@ def test_a_redirect_goes_without_the_enclosure(tmp_path: Path) -> None:
     assert result.edits[-1].enclosing
 
 
+PARAMETERS = [
+    ("title*0*=us-ascii'en'This%20is%20; title*1=more", "This is more"),
+    ("title*=utf-8''gr%C3%B6%C3%9Fer", "größer"),
+    ('title*0="a "; title*1="b; c"', "a b; c"),
+    ('title="a \\"b\\" c"', 'a "b" c'),
+    ("title=plain; name*=x", "plain"),
+    ("title*=nonsense''%C3", None),
+    ("title", None),
+    ("TITLE = spaced ", "spaced"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "value"), PARAMETERS)
+def test_parameters_in_pieces_and_charsets(parameters: str, value: str | None) -> None:
+    """[RFC2231 3, 4]"""
+    script = REQUIRE + 'if header :mime :param "title" :matches "content-type" "*" { fileinto "<${1}>"; }'
+    result = run_script(script, mail=f"Content-Type: text/plain; {parameters}\n\nx\n")
+    assert result.error is None
+    if value is not None:
+        assert [getattr(action, "mailbox", "") for action in result.actions] == [f"<{value}>"]
+
+
 def test_what_is_asked_for_a_new_message() -> None:
     asked: list[ReplacePart | EncloseMessage] = []
     script = 'set "n" "7"; replace :subject "s${n}" :from "A <a@example.net>" "t${n}"; '

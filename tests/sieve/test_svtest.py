@@ -22,6 +22,16 @@ from mas.svtest.bench import Outcome
 from mas.svtest.run import run_file
 from tests.sieve.support import EVERYTHING, run_script
 
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """The command sets the log's level, for all of the process."""
+    before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    yield
+    structlog.configure(**before)
+    logging.getLogger().handlers[:] = handlers
+
+
 FILES = sorted((Path(__file__).parent / "svtest").glob("*.svtest"))
 REQUIRE = 'require ["vnd.dovecot.testsuite", "fileinto", "variables", "envelope", "reject"];\n'
 

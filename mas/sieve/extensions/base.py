@@ -274,7 +274,7 @@ def run_address(run: Run, call: Call) -> Any:
     part = call.tags.get("address-part", "all")
     values = run.known.get((part, names))
     if values is None or "index" in call.values:
-        fields = [value for name in names for value in indexed(call, run.message.header(name.lower()))]
+        fields = [value for name in names for value in indexed(call, run.message.encoded(name.lower()))]
         values = addresses(run, part, fields)
         if "index" not in call.values:
             run.known[part, names] = values

@@ -44,6 +44,29 @@ def has_type(part: PartView, wanted: str) -> bool:
     return part.content_type == wanted if "/" in wanted else part.content_type.partition("/")[0] == wanted
 
 
+def _contents(part: PartView) -> list[str]:
+    """What ``:content`` looks at of one part: of a multipart what stands before and behind its parts, of a message its header, of others
+    all of it; parts within are looked at by their own types [RFC5173 5.2]."""
+    if part.content_type.startswith("multipart/"):
+        return _around(part)
+    if part.content_type == "message/rfc822":
+        header, blank, _ = part.text().replace("\r\n", "\n").partition("\n\n")
+        return [(header + "\n" if blank else header).replace("\n", "\r\n")]
+    return [part.text()]
+
+
+def _around(part: PartView) -> list[str]:
+    """The prologue and the epilogue of a multipart, where there are any."""
+    boundary = next((value for name, value in part.parameters if name == "boundary"), "")
+    if not boundary:
+        return []
+    text = "\n" + part.raw().replace("\r\n", "\n")
+    prologue, first, rest = text.partition(f"\n--{boundary}")
+    _, last, epilogue = rest.partition(f"\n--{boundary}--")
+    pieces = [prologue.removeprefix("\n") if first else "", epilogue.partition("\n")[2] if last else ""]
+    return [piece.replace("\n", "\r\n") for piece in pieces if piece]
+
+
 def run_body(run: Run, call: Call) -> Asking:
     """body [RFC5173 4]; the values of wildcards are not set [RFC5173 6]."""
     root = yield from run.body()
@@ -52,11 +75,8 @@ def run_body(run: Run, call: Call) -> Asking:
         values = [root.raw()]
     elif transform == "content":
         wanted = run.tagged_list(call, "transform") or ()
-        values = [
-            part.text()
-            for part in everything(root)
-            if not part.content_type.startswith("multipart/") and any(has_type(part, t) for t in wanted)
-        ]
+        found = [part for part in everything(root) if any(has_type(part, kind) for kind in wanted)]
+        values = [value for part in found for value in _contents(part)]
     else:
         values = [part.text() for part in leaves(root) if part.content_type.startswith("text/")]
     before = run.match_values

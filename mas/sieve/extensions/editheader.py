@@ -28,16 +28,21 @@ PROTECTED = frozenset({"received", "auto-submitted"})
 class EditedMessage:
     """A message with a header of its own; everything else is the original's."""
 
-    __slots__ = ("_fields", "_original", "size")
+    __slots__ = ("_changed", "_fields", "_original", "size")
 
     def __init__(self, original: MessageView) -> None:
         self._original = original
         self._fields = [(name, value) for name, value in original.fields()]
+        self._changed: set[str] = set()
         self.size = original.size
 
     def header(self, name: str) -> Sequence[str]:
         """As MessageView.header."""
         return [value for field, value in self._fields if field.lower() == name]
+
+    def encoded(self, name: str) -> Sequence[str]:
+        """As MessageView.encoded."""
+        return self.header(name) if name in self._changed else self._original.encoded(name)
 
     def fields(self) -> Sequence[tuple[str, str]]:
         """As MessageView.fields."""
@@ -49,10 +54,12 @@ class EditedMessage:
 
     def add(self, name: str, value: str, last: bool) -> None:
         """A new first or last field."""
+        self._changed.add(name.lower())
         self._fields.insert(len(self._fields) if last else 0, (name, value))
 
     def remove(self, at: int) -> None:
         """Take a field away."""
+        self._changed.add(self._fields[at][0].lower())
         del self._fields[at]
 
 

@@ -28,13 +28,14 @@ def mailto_recipients(uri: str) -> list[str]:
     if not colon or scheme.lower() != "mailto":
         return []
     path, _, query = rest.partition("?")
-    addresses = [unquote(address).strip() for address in path.split(",") if address]
+    # A comma between addresses may be encoded, too [RFC2368 2].
+    addresses = [address.strip() for address in unquote(path).split(",") if address]
     for pair in query.split("&") if query else []:
         name, equals, value = pair.partition("=")
         if not equals:
             return []
         if name.lower() in ("to", "cc"):
-            addresses.extend(unquote(address).strip() for address in value.split(",") if address)
+            addresses.extend(address.strip() for address in unquote(value).split(",") if address)
     if len(addresses) > _MAX_RECIPIENTS or not all(is_address(address) for address in addresses):
         return []
     return addresses

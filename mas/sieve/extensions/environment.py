@@ -37,9 +37,13 @@ def run_environment(run: Run, call: Call) -> Any:
 
 
 def _variable(run: Run, name: str) -> str:
-    """``${env.name}``: an item, empty when there is none."""
-    source = run.registry.environment.get(name)
-    return (source(run) if source else run.environment.get(name)) or ""
+    """``${env.name}``: an item, empty when there is none. A ``_`` may stand for a ``-``, which the name of a variable cannot have."""
+    for known in (name, name.replace("_", "-")):
+        source = run.registry.environment.get(known)
+        value = source(run) if source else run.environment.get(known)
+        if value is not None:
+            return value
+    return ""
 
 
 ENVIRONMENT = Extension(

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from email.utils import getaddresses
+from email.utils import collapse_rfc2231_value, decode_params, getaddresses
 from types import GeneratorType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Asking, BlockUse, Extension, Kind, Parameter, Role, TagRule, command
@@ -173,12 +173,14 @@ def run_mime_header(run: Run, call: Call) -> Asking:
     names = run.arguments(call, "header-names")
     if call.definition.name == "exists":
         return all(any(one.header(name.lower()) for one in parts) for name in names)
-    values = [value.strip() for one in parts for name in names for value in one.header(name.lower())]
     if call.definition.name == "address":
-        values = addresses(run, call.tags.get("address-part", "all"), values)
-    elif option := call.tags.get("mime-option"):
-        wanted = run.tagged_list(call, "mime-option") or ()
-        values = [piece for value in values for piece in _pieces(value, option, wanted)]
+        fields = [value for one in parts for name in names for value in one.encoded(name.lower())]
+        values = addresses(run, call.tags.get("address-part", "all"), fields)
+    else:
+        values = [value.strip() for one in parts for name in names for value in one.header(name.lower())]
+        if option := call.tags.get("mime-option"):
+            wanted = run.tagged_list(call, "mime-option") or ()
+            values = [piece for value in values for piece in _pieces(value, option, wanted)]
     outcome = match(run, call, values, names)
     if outcome.__class__ is GeneratorType:
         outcome = yield from outcome
@@ -192,18 +194,30 @@ def _pieces(value: str, option: str, wanted: tuple[str, ...]) -> list[str]:
     main, *parameters = _split(value)
     if option == "param":
         names = {name.lower() for name in wanted}
-        found = []
-        for parameter in parameters:
-            name, equals, text = parameter.partition("=")
-            if equals and name.strip().lower() in names:
-                found.append(_unquote(text.strip()))
-        return found
+        pairs = [parameter.partition("=") for parameter in parameters]
+        given = [(name.strip(), _unquote(text.strip())) for name, equals, text in pairs if equals]
+        return [collapse_rfc2231_value(text) for name, text in _joined(given) if name.lower() in names]
     kind, _, subtype = main.strip().partition("/")
     if option == "type":
         return [kind.strip()]
     if option == "subtype":
         return [subtype.strip()]
     return [main.strip()]
+
+
+def _joined(given: list[tuple[str, str]]) -> list[tuple[str, Any]]:
+    """Parameters in pieces, or with a charset, made whole [RFC2231 3, 4]."""
+    if not any("*" in name for name, _ in given):
+        return list(given)
+    try:
+        return [(name, _without_quotes(value)) for name, value in decode_params([("", ""), *given])[1:]]
+    except (ValueError, LookupError):
+        return list(given)
+
+
+def _without_quotes(value: Any) -> Any:
+    """decode_params puts what it has joined in quotes."""
+    return _unquote(value) if isinstance(value, str) else (*value[:2], _unquote(value[2]))
 
 
 def _split(value: str) -> list[str]:
