@@ -15,7 +15,7 @@ The map, one paragraph a package:
 ``mas.migrate``
     What clients see of a user's mail through two servers, compared: ``mas migrate prove``.
 ``mas.storage``
-    Mail on disk: Maildir (the mail), the index (a SQLite file a user: a cache with memory), quota, change feed.
+    Mail on disk: Maildir (the mail), annotations, the index (a SQLite file a user: a cache with memory), quota, change feed.
     ``mas.storage.model`` and ``mas.storage.interface`` are what protocols and delivery see of it.
     ``mas.storage.mime`` is pure: bytes of a message to offsets, ENVELOPE, BODYSTRUCTURE. Nothing here knows IMAP sessions.
 ``mas.auth``

@@ -175,10 +175,7 @@ class Desk:
 
     async def _keep(self, account: Account, event: MailEvent) -> None:
         try:
-            for listener in self._listeners:
-                if await listener.wants(account, event):
-                    break
-            else:
+            if not await self._wanted(account, event):
                 return
             pieces = list(event.pieces(PIECE))
             if self._has_no_room() and await self._journal.leave_for_later(pieces):
@@ -188,6 +185,16 @@ class Desk:
                 self._queue(_Entry(piece, places[at] if places else None, list(self._listeners), account.user))
         except Exception:
             _log.exception("event not noted", user=event.user, mailbox=event.mailbox)
+
+    async def _wanted(self, account: Account, event: MailEvent) -> bool:
+        """Also when nobody can tell now: they look again when it is dealt with."""
+        for listener in self._listeners:
+            try:
+                if await listener.wants(account, event):
+                    return True
+            except StorageUnavailable:
+                return True
+        return False
 
     def _has_no_room(self) -> bool:
         full = self._waiting >= self._pace.max_waiting

@@ -262,6 +262,19 @@ async def test_more_than_fits_into_memory(office: Office) -> None:
     assert office.left() == 0
 
 
+async def test_an_event_is_noted_when_nobody_can_tell_whether_it_is_wanted(office: Office) -> None:
+    class Unsure(Ear):
+        async def wants(self, account: Account, event: MailEvent) -> bool:
+            raise StorageUnavailable("disk")
+
+    ear = Unsure()
+    desk = office.desk(ear)
+    await office.append(desk, 1)
+    await desk.idle()
+    assert ear.uids() == [1]
+    await desk.close()
+
+
 async def test_a_command_never_fails_by_it(office: Office) -> None:
     class Broken(Ear):
         async def wants(self, account: Account, event: MailEvent) -> bool:
