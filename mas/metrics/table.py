@@ -25,7 +25,9 @@ AUTH_SERVICES = ("imap", "sieve", "smtp", "other")
 AUTH_RESULTS = ("ok", "failed", "disabled", "unavailable")
 
 CONNECTIONS = Metric(Gauge, "mas_connections", "Open connections.", protocol=PROTOCOLS)
-CONNECTIONS_TOTAL = Metric(Counter, "mas_connections_total", "Connections that were taken.", protocol=PROTOCOLS)
+CONNECTIONS_TOTAL = Metric(
+    Counter, "mas_connections_accepted_total", "Connections that were taken.", protocol=PROTOCOLS
+)
 CONNECTIONS_REFUSED = Metric(
     Counter,
     "mas_connections_refused_total",

@@ -61,6 +61,9 @@ def test_every_metric_has_a_name_of_the_habit_and_a_help_text() -> None:
     for metric in cells.METRICS:
         if metric.kind is cells.Counter:
             assert metric.name.endswith("_total"), metric.name
+    # The family of a counter has its name without _total: a gauge of that name would be the same family to OpenMetrics.
+    names = [metric.name.removesuffix("_total") for metric in cells.METRICS]
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("value", ['a"b', "a\\b", "a\nb", "/etc/ssl/ä.pem", "", "\\n"])
