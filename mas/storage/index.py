@@ -264,6 +264,27 @@ class Transaction:
         self._bound_expunged(row)
         return gone
 
+    def set_flags(self, row: MailboxRow, changed: list[tuple[int, int]]) -> None:
+        """Give messages new flags, one by one: ``(uid, flags)`` ascending. For the flags that files say."""
+        modseq = self.next_modseq()
+        for uid, flags in changed:
+            for old, size in self.execute(
+                "SELECT flags, size FROM message WHERE mailbox_id = ? AND uid = ?", (row.id, uid)
+            ):
+                row.unseen += (not flags & SEEN) - (not old & SEEN)
+                delta = bool(flags & DELETED) - bool(old & DELETED)
+                row.deleted += delta
+                row.deleted_size += delta * size
+        self.database.executemany(
+            "UPDATE message SET flags = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
+            [(flags, modseq, row.id, uid) for uid, flags in changed],
+        )
+        row.highest_modseq = modseq
+        self.touch(row)
+        self.record(
+            Event(EventKind.FLAGS, row.id, modseq, [uid for uid, _ in changed], [flags for _, flags in changed])
+        )
+
     def _bound_expunged(self, row: MailboxRow) -> None:
         ((count,),) = self.execute("SELECT count(*) FROM expunged WHERE mailbox_id = ?", (row.id,))
         if count <= KEEP_EXPUNGES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mas.storage import contents, index, save, sync, uidlist, verify
+from mas.storage import contents, control_files, index, save, uidlist, verify
 from mas.storage.model import MailboxName, QuotaUsage
 
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ async def tidy(account: MaildirAccount) -> None:
             return
         contents.collect(engine)
         for row in list(engine.rows.values()):
-            path = sync.uidlist_path(engine, row)
+            path = control_files.uidlist_path(engine, row)
             if uidlist.identity(path) != row.uidlist:
                 continue
             listed = uidlist.read_uidlist(path)
             if listed is not None and listed.lines - row.messages > max(DEAD_LINES, row.messages):
                 with engine.transaction(durable=True) as transaction:
-                    sync.rewrite_uidlist(engine, row)
+                    control_files.rewrite_uidlist(engine, row)
                     transaction.touch(row)
 
     await account.write(work)

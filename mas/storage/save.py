@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from mas.config import Config
 from mas.errors import KeywordLimit, LimitExceeded
-from mas.storage import disk, index, sync, uidlist
+from mas.storage import control_files, disk, index, sync, uidlist
 from mas.storage.contents import insert_content
 from mas.storage.engine import Engine
 from mas.storage.incoming import MaildirIncoming
@@ -43,7 +43,7 @@ def save(engine: Engine, row: MailboxRow, messages: Sequence[Saving], admit: Adm
     for saving in messages:
         if saving.incoming.content is None:
             raise ValueError("finish() comes before save()")
-    if uidlist.identity(sync.uidlist_path(engine, row)) != row.uidlist:
+    if uidlist.identity(control_files.uidlist_path(engine, row)) != row.uidlist:
         sync.synchronise(engine, row, everything=True)
     now = int(time.time())
     watch = sync.Watch(engine, row)
@@ -60,7 +60,7 @@ def save(engine: Engine, row: MailboxRow, messages: Sequence[Saving], admit: Adm
                 if saving.incoming.content is not None:
                     message.content_id = insert_content(transaction, saving.incoming.content)
             uids = transaction.insert_messages(row, rows)
-            sync.record_uids(engine, row, zip(uids, [split_name(m.file[4:])[0] for m in rows], strict=True))
+            control_files.record_uids(engine, row, zip(uids, [split_name(m.file[4:])[0] for m in rows], strict=True))
             watch.record()
     except BaseException:
         for path in placed:
@@ -125,7 +125,7 @@ class KeywordNumbers:
                 folded[name.lower()] = number
             self._numbers[name] = number
         if self.known[:FILE_KEYWORDS] != self._before[:FILE_KEYWORDS]:
-            sync.write_keywords(engine, row, self.known)
+            control_files.write_keywords(engine, row, self.known)
 
     def bits(self, flags: Flags) -> int:
         bits = flags.system

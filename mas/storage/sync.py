@@ -27,17 +27,15 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
 
-from mas.storage import compressed, disk, index, keywords, numbers, uidlist
+from mas.storage import compressed, control_files, disk, keywords, numbers, uidlist
 from mas.storage.disk import TICK
 from mas.storage.engine import Engine
-from mas.storage.index import Event, EventKind, MailboxRow, NewMessage, Transaction
-from mas.storage.maildir_name import FILE_FLAGS, FILE_KEYWORDS, arrival_of, flags_of, renamed, sizes_of, split_name
-from mas.storage.model import DELETED, KEYWORD_SHIFT, MAX_KEYWORDS, SEEN
+from mas.storage.index import MailboxRow, NewMessage, Transaction
+from mas.storage.maildir_name import FILE_FLAGS, arrival_of, flags_of, renamed, sizes_of, split_name
 
 _log = structlog.get_logger(area="storage")
 _sequence = itertools.count(1)
@@ -82,10 +80,6 @@ class Watch:
             row.cur_mtime = after
 
 
-def uidlist_path(engine: Engine, row: MailboxRow) -> str:
-    return engine.control(row.directory, uidlist.FILE_NAME)
-
-
 def changed_outside(engine: Engine, row: MailboxRow) -> bool:
     """Whether a scan is due: a time is not the known one, or ``new/`` is unchecked and can be checked now."""
     new, cur = mtime(engine.path(row.directory, "new")), mtime(engine.path(row.directory, "cur"))
@@ -101,7 +95,7 @@ def synchronise(engine: Engine, row: MailboxRow, *, everything: bool = False) ->
     new, cur = mtime(new_path), mtime(cur_path)
     scan_new = everything or new != row.new_mtime or not row.new_checked
     scan_cur = everything or cur != row.cur_mtime or (scan_new and new != row.new_mtime)
-    listed = uidlist.identity(uidlist_path(engine, row))
+    listed = uidlist.identity(control_files.uidlist_path(engine, row))
     lettered = uidlist.identity(engine.control(row.directory, keywords.FILE_NAME))
     if not (scan_new or scan_cur or listed != row.uidlist or lettered != row.keywords):
         return
@@ -111,11 +105,11 @@ def synchronise(engine: Engine, row: MailboxRow, *, everything: bool = False) ->
         uid_next = row.uid_next
         engine_list = scan.adopt_uidlist(transaction, listed)
         if lettered != row.keywords:
-            adopt_keywords(engine, transaction, row)
+            control_files.adopt_keywords(engine, transaction, row)
         scan.apply(transaction, found, engine_list)
         if engine_list is not None and (engine_list.torn or scan.lines_lost(engine_list, uid_next)):
             _log.warning("uid list lost lines, writing it anew", user=engine.user, mailbox=row.name)
-            rewrite_uidlist(engine, row)
+            control_files.rewrite_uidlist(engine, row)
         transaction.touch(row)
         row.new_mtime, row.cur_mtime = new, cur
         if scan_new:
@@ -194,7 +188,7 @@ class _Scan:
 
     def adopt_uidlist(self, transaction: Transaction, identity: str) -> uidlist.Uidlist | None:
         """The list when it is not the one that the index wrote last. A new UIDVALIDITY voids all uids; a damaged list is written anew."""
-        row, path = self._row, uidlist_path(self._engine, self._row)
+        row, path = self._row, control_files.uidlist_path(self._engine, self._row)
         if identity == row.uidlist:
             return None
         try:
@@ -203,7 +197,7 @@ class _Scan:
             _log.warning("uid list is damaged, writing it anew", user=self._engine.user, path=path, error=str(error))
             listed = None
         if listed is None:
-            rewrite_uidlist(self._engine, row)
+            control_files.rewrite_uidlist(self._engine, row)
             return None
         if listed.uid_validity != row.uid_validity:
             _log.warning(
@@ -290,7 +284,7 @@ class _Scan:
         if listed is None:
             # A name may have a line of its own in a list that we wrote: of a message that was expunged, or of one whose commit was lost.
             with contextlib.suppress(uidlist.UidlistDamaged):
-                listed = uidlist.read_uidlist(uidlist_path(engine, row))
+                listed = uidlist.read_uidlist(control_files.uidlist_path(engine, row))
         known = listed.uids if listed is not None else {}
         expunged = _expunged_uids(transaction, row)
         keep: list[tuple[int, str]] = []
@@ -317,7 +311,9 @@ class _Scan:
         added = [message for file in later if (message := describe(engine, row, file, None)) is not None]
         if added:
             uids = transaction.insert_messages(row, added)
-            record_uids(engine, row, zip(uids, [split_name(message.file[4:])[0] for message in added], strict=True))
+            control_files.record_uids(
+                engine, row, zip(uids, [split_name(message.file[4:])[0] for message in added], strict=True)
+            )
 
     def _is_known(self, transaction: Transaction, uid: int, file: str) -> bool:
         """Whether ``file`` is a second name of message ``uid``, left by an interrupted rename; it is removed then."""
@@ -378,29 +374,7 @@ def _apply_renames(transaction: Transaction, row: MailboxRow, moved: list[tuple[
         "UPDATE message SET file = ?, pending = ? WHERE mailbox_id = ? AND uid = ?", updates
     )
     if changed:
-        set_flags(transaction, row, sorted(changed))
-
-
-def set_flags(transaction: Transaction, row: MailboxRow, changed: list[tuple[int, int]]) -> None:
-    """Give messages new flags, one by one: ``(uid, flags)`` ascending. For the flags that files say."""
-    modseq = transaction.next_modseq()
-    for uid, flags in changed:
-        for old, size in transaction.execute(
-            "SELECT flags, size FROM message WHERE mailbox_id = ? AND uid = ?", (row.id, uid)
-        ):
-            row.unseen += (not flags & SEEN) - (not old & SEEN)
-            delta = bool(flags & DELETED) - bool(old & DELETED)
-            row.deleted += delta
-            row.deleted_size += delta * size
-    transaction.database.executemany(
-        "UPDATE message SET flags = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
-        [(flags, modseq, row.id, uid) for uid, flags in changed],
-    )
-    row.highest_modseq = modseq
-    transaction.touch(row)
-    transaction.record(
-        Event(EventKind.FLAGS, row.id, modseq, [uid for uid, _ in changed], [flags for _, flags in changed])
-    )
+        transaction.set_flags(row, sorted(changed))
 
 
 def describe(engine: Engine, row: MailboxRow, file: str, listed: uidlist.Uidlist | None) -> NewMessage | None:
@@ -438,104 +412,3 @@ def _measured(path: str, named: int | None) -> int:
 def crlf_length(octets: bytes) -> int:
     """Octets once every bare LF is CRLF."""
     return len(octets) + octets.count(b"\n") - octets.count(b"\r\n")
-
-
-# The uid list and the keywords file
-
-
-def record_uids(engine: Engine, row: MailboxRow, entries: Iterable[tuple[int, str]]) -> None:
-    """Append to the uid list; written anew when it is missing or damaged."""
-    path = uidlist_path(engine, row)
-    with engine.dotlock(path):
-        try:
-            uidlist.append_uidlist(path, entries, engine.alongside.start)
-        except FileNotFoundError:
-            _rewrite(engine, row, entries)
-        row.uidlist = uidlist.identity(path)
-
-
-def rewrite_uidlist(engine: Engine, row: MailboxRow) -> None:
-    """The uid list from the index."""
-    with engine.dotlock(uidlist_path(engine, row)):
-        _rewrite(engine, row, ())
-        row.uidlist = uidlist.identity(uidlist_path(engine, row))
-
-
-def _rewrite(engine: Engine, row: MailboxRow, more: Iterable[tuple[int, str]]) -> None:
-    with engine.mutex:
-        entries = {
-            uid: split_name(file[4:])[0]
-            for uid, file in engine.database.execute(
-                "SELECT uid, file FROM message WHERE mailbox_id = ? ORDER BY uid", (row.id,)
-            )
-        }
-    entries.update(more)
-    next_uid = max([row.uid_next, *[uid + 1 for uid in entries]])
-    uidlist.replace_uidlist(uidlist_path(engine, row), row.uid_validity, next_uid, row.guid, sorted(entries.items()))
-
-
-def write_keywords(engine: Engine, row: MailboxRow, names: list[str]) -> None:
-    """``dovecot-keywords`` from the index's names, under its dotlock."""
-    path = engine.control(row.directory, keywords.FILE_NAME)
-    with engine.dotlock(path):
-        content = keywords.encode_keywords({number: name for number, name in enumerate(names[:FILE_KEYWORDS]) if name})
-        disk.replace_file(path, content, path + ".tmp")
-        row.keywords = uidlist.identity(path)
-
-
-def adopt_keywords(engine: Engine, transaction: Transaction, row: MailboxRow) -> None:
-    """Take over names that another program gave to letters; ours that stood there move to free numbers."""
-    path = engine.control(row.directory, keywords.FILE_NAME)
-    try:
-        listed = keywords.parse_keywords(disk.read_file(path))
-    except FileNotFoundError:
-        listed = {}
-    row.keywords = uidlist.identity(path)
-    ours = index.load_keywords(transaction.database, row.id)
-    names = [listed.get(number, "") for number in range(max([*listed, -1]) + 1)]
-    taken = {name.lower() for name in names if name}
-    mapping: dict[int, int] = {}
-    for number, name in enumerate(ours):
-        if not name:
-            continue
-        if name.lower() in taken:
-            mapping[number] = next(n for n, other in enumerate(names) if other.lower() == name.lower())
-            continue
-        names.extend([""] * (number + 1 - len(names)))
-        place = number if not names[number] else names.index("") if "" in names else len(names)
-        if place >= MAX_KEYWORDS:
-            _log.warning(
-                "no room for a keyword beside those of another program",
-                user=engine.user,
-                mailbox=row.name,
-                keyword=name,
-            )
-            continue
-        names[place:] = [name, *names[place + 1 :]]
-        mapping[number] = place
-    transaction.execute("DELETE FROM keyword WHERE mailbox_id = ?", (row.id,))
-    transaction.database.executemany(
-        "INSERT INTO keyword (mailbox_id, number, name) VALUES (?, ?, ?)",
-        [(row.id, number, name) for number, name in enumerate(names) if name],
-    )
-    transaction.keywords[row.id] = names
-    if any(old != new for old, new in mapping.items()) or len(mapping) < sum(map(bool, ours)):
-        _renumber(transaction, row, mapping)
-
-
-def _renumber(transaction: Transaction, row: MailboxRow, mapping: dict[int, int]) -> None:
-    system = (1 << KEYWORD_SHIFT) - 1
-    changed = []
-    for uid, flags in list(
-        transaction.execute(
-            "SELECT uid, flags FROM message WHERE mailbox_id = ? AND flags > ? ORDER BY uid", (row.id, system)
-        )
-    ):
-        moved = flags & system
-        for old, new in mapping.items():
-            if flags >> (KEYWORD_SHIFT + old) & 1:
-                moved |= 1 << (KEYWORD_SHIFT + new)
-        if moved != flags:
-            changed.append((uid, moved))
-    if changed:
-        set_flags(transaction, row, changed)

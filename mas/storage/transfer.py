@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mas.errors import DiskFull
-from mas.storage import disk, index, numbers, sync, uidlist
+from mas.storage import control_files, disk, index, numbers, sync, uidlist
 from mas.storage.engine import Engine
 from mas.storage.index import MailboxRow, NewMessage, Transaction
 from mas.storage.maildir_name import letters_of, sizes_of, split_name
@@ -60,7 +60,7 @@ class _Transfer:
 
     def run(self, uids: Sequence[int], admit: Admit) -> Transferred:
         engine, source, target = self._engine, self._source, self._target
-        if uidlist.identity(sync.uidlist_path(engine, target)) != target.uidlist:
+        if uidlist.identity(control_files.uidlist_path(engine, target)) != target.uidlist:
             sync.synchronise(engine, target, everything=True)
         watches = [sync.Watch(engine, target)]
         if self._move and source is not target:
@@ -83,7 +83,7 @@ class _Transfer:
                 if self._move:
                     transaction.delete_messages(source, moved)
                 names = [split_name(message.file[4:])[0] for message in messages]
-                sync.record_uids(engine, target, zip(given, names, strict=True))
+                control_files.record_uids(engine, target, zip(given, names, strict=True))
                 for watch in watches:
                     watch.record()
         except BaseException:

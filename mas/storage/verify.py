@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from mas.storage import index, sync, tree, uidlist
+from mas.storage import control_files, index, sync, tree, uidlist
 from mas.storage.engine import Engine
 from mas.storage.index import MailboxRow
 from mas.storage.maildir_name import split_name
@@ -62,7 +62,7 @@ def _mailbox(engine: Engine, row: MailboxRow) -> Iterator[str]:
             yield f"uid {files[file]}: no file {file}"
         for file in sorted(there - files.keys() - unlinked):
             yield f"{file} is not in the index"
-    path = sync.uidlist_path(engine, row)
+    path = control_files.uidlist_path(engine, row)
     if uidlist.identity(path) != row.uidlist:
         return
     try:
