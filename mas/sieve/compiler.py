@@ -26,6 +26,7 @@ from mas.sieve.syntax import Argument, Node, Number, Strings, Tag
 if TYPE_CHECKING:
     from mas.sieve.interpreter import Run
 
+_BETWEEN = {"and": "allof", "or": "anyof"}
 _CHAIN = frozenset({"if", "elsif", "else"})
 
 
@@ -126,7 +127,10 @@ class Checker:
             or node.tests
             or node.block is not None
         ):
-            self.note(node.offset, "require takes one string list and ends in ';'")
+            if node.tests and node.arguments:
+                self.note(node.tests[0].offset, f"is a ';' missing before {node.tests[0].name!r}? It ends a require")
+            else:
+                self.note(node.offset, "require takes one string list and ends in ';'")
             return
         for name, offset in zip(node.arguments[0].values, node.arguments[0].offsets, strict=True):
             if name in self.registry.extensions:
@@ -168,6 +172,10 @@ class Checker:
         elif chain is None:
             self.note(node.offset, f"{node.name} without an if before it")
             chain = Call(self.registry.find(Role.COMMAND, "if")[0], 0, node.offset)
+        if node.name == "else" and node.tests and node.tests[0].name == "if":
+            self.note(node.offset, "'else if' is one word: elsif")
+            self.commands(node.block or ())
+            return None
         if node.arguments:
             self.note(node.arguments[0].offset, f"{node.name} takes no arguments")
         wanted = 0 if node.name == "else" else 1
@@ -230,7 +238,7 @@ class Checker:
         if self._needs:
             call.needs = frozenset(self._needs)
         self._needs = outer
-        if node.tests:
+        if node.tests and definition.tests is not Tests.NONE:
             call.tests = self.tests(node)
         if node.block:
             self.enclosing.append(call)
@@ -247,12 +255,21 @@ class Checker:
                 bound.append(call)
         return bound
 
+    def misplaced(self, node: Node, definition: Definition) -> str:
+        """What may be meant by a word that stands where no test can."""
+        word = node.tests[0].name
+        if word in _BETWEEN:
+            return f"there is no {word!r} between tests: write {_BETWEEN[word]} (TEST, TEST)"
+        if definition.role is Role.TEST and self.registry.find(Role.COMMAND, word):
+            return f"{node.name} takes no test: is a '{{' missing before {word!r}?"
+        if definition.role is Role.TEST and not self.registry.find(Role.TEST, word):
+            return f"{word!r} is no test here; a string stands in quotes"
+        return f"{node.name} takes no test: is a ';' missing before {word!r}?"
+
     def shape(self, node: Node, definition: Definition) -> None:
         count = len(node.tests)
         if definition.tests is Tests.NONE and count:
-            self.note(
-                node.tests[0].offset, f"{node.name} takes no test: is a ';' missing before {node.tests[0].name!r}?"
-            )
+            self.note(node.tests[0].offset, self.misplaced(node, definition))
         elif definition.tests is Tests.ONE and (count != 1 or node.parenthesised):
             self.note(node.offset, f"{node.name} takes exactly one test")
         elif definition.tests is Tests.MANY and not node.parenthesised:
@@ -347,7 +364,7 @@ class Checker:
         got = (
             "a number"
             if isinstance(argument, Number)
-            else "a string list"
+            else ("a string list" if argument.bracketed else "a string")
             if isinstance(argument, Strings)
             else "a tag"
         )
