@@ -26,20 +26,21 @@ def register(app: typer.Typer) -> None:
 def rebuild(context: typer.Context, user: User, json: Json = False) -> None:
     """Make the index anew from the Maildir. UIDs, flags and keywords stay; sessions go on."""
 
-    async def work(account: MaildirAccount) -> int:
-        from rich.console import Console
-        from rich.progress import Progress
+    # Before root is given up: the mail user need not be able to read the Python that root runs.
+    from rich.console import Console
+    from rich.progress import Progress
 
-        from mas.storage.maintenance import rebuild as make_anew
+    from mas.storage.maintenance import rebuild as make_anew
 
-        off = json or not sys.stderr.isatty()
-        with Progress(console=Console(stderr=True), transient=True, disable=off) as bar:
-            task = bar.add_task("", total=None)
+    with Progress(console=Console(stderr=True), transient=True, disable=json or not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+
+        async def work(account: MaildirAccount) -> int:
             return await make_anew(
                 account, lambda name, done, of: bar.update(task, description=name, completed=done, total=of)
             )
 
-    messages = with_account(context, user, work)
+        messages = with_account(context, user, work)
     if json:
         print_json({"messages": messages})
     else:
@@ -50,9 +51,9 @@ def rebuild(context: typer.Context, user: User, json: Json = False) -> None:
 def verify(context: typer.Context, user: User, json: Json = False) -> None:
     """Whether index and Maildir agree: a line for each thing that is wrong, and exit 1."""
 
-    async def work(account: MaildirAccount) -> list[str]:
-        from mas.storage.maintenance import check
+    from mas.storage.maintenance import check
 
+    async def work(account: MaildirAccount) -> list[str]:
         return await check(account)
 
     wrong = with_account(context, user, work)

@@ -22,21 +22,29 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def with_account(context: typer.Context, name: str, work: Callable[[MaildirAccount], Awaitable[T]]) -> T:
-    """``work`` on the mail of user ``name``. Raises UserUnknown, AuthUnavailable, StorageUnavailable."""
+def with_account(
+    context: typer.Context, name: str, work: Callable[[MaildirAccount], Awaitable[T]], *, make_mailboxes: bool = True
+) -> T:
+    """``work`` on the mail of user ``name``. make_mailboxes: whether those with ``auto`` are made where they are missing, as for a client.
+    Raises UserUnknown, AuthUnavailable, StorageUnavailable."""
 
     async def run(accounts: Accounts, store: MaildirStore) -> T:
         user = await accounts.lookup(name, "mas")
         async with await store.open(user) as account:
             return await work(account)
 
-    return with_store(context, run)
+    return with_store(context, run, make_mailboxes=make_mailboxes)
 
 
-def with_store(context: typer.Context, work: Callable[[Accounts, MaildirStore], Awaitable[T]]) -> T:
-    """``work`` with the account databases and the store, on a loop of its own. Gives up root first."""
+def with_store(
+    context: typer.Context, work: Callable[[Accounts, MaildirStore], Awaitable[T]], *, make_mailboxes: bool = True
+) -> T:
+    """``work`` with the account databases and the store, on a loop of its own. Gives up root first. make_mailboxes: as in with_account."""
     settings: Settings = context.obj
     config = settings.load()
+    if not make_mailboxes:
+        plain = tuple(mailbox.model_copy(update={"auto": "no"}) for mailbox in config.mailbox)
+        config = config.model_copy(update={"mailbox": plain})
     from mas.auth.service import open_authenticator
     from mas.storage.store import MaildirStore
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -174,30 +173,25 @@ def expire(
 ) -> None:
     """Run autoexpunge now."""
 
-    async def work(accounts: Accounts, store: MaildirStore) -> dict[str, int]:
-        names = [user] if user else [name async for name in accounts.users()]
-        removed = {}
-        with _progress(len(names), quiet=json) as advance:
-            for name in names:
+    # Before root is given up: the mail user need not be able to read the Python that root runs.
+    from rich.console import Console
+    from rich.progress import Progress
+
+    off = json or bool(user) or not sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=off) as bar:
+        task = bar.add_task("expire", total=None)
+
+        async def work(accounts: Accounts, store: MaildirStore) -> dict[str, int]:
+            names = [user] if user else [name async for name in accounts.users()]
+            removed = {}
+            for done, name in enumerate(names):
+                bar.update(task, completed=done, total=len(names))
                 async with await store.open(await accounts.lookup(name, "mas")) as account:
                     removed[name] = await account.expire()
-                advance()
-        return removed
+            return removed
 
-    removed = with_store(context, work)
+        removed = with_store(context, work)
     if json:
         print_json(removed)
     else:
         print(f"{sum(removed.values())} messages of {sum(map(bool, removed.values()))} users")
-
-
-@contextlib.contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal's standard error, for work on more than one user; call what it gives after each."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    off = quiet or total < 2 or not sys.stderr.isatty()
-    with Progress(console=Console(stderr=True), transient=True, disable=off) as bar:
-        task = bar.add_task("expire", total=total)
-        yield lambda: bar.advance(task)

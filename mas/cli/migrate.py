@@ -70,12 +70,17 @@ def prove(
     try:
         theirs = over_imap(url, login or user, password, digest=digest, verify=verify)
         ours = (
-            over_imap(mas, user, password, digest=digest, verify=verify) if mas else with_account(context, user, work)
+            over_imap(mas, user, password, digest=digest, verify=verify)
+            if mas
+            else with_account(context, user, work, make_mailboxes=False)
         )
     except ProveError as error:
         print(f"mas: {error}", file=sys.stderr)
         raise typer.Exit(75) from None
     found = list(differences(theirs, ours, NAMES))
+    if not mas:
+        missing = [box.name for box in settings.load().mailbox if box.auto != "no" and box.name not in ours.mailboxes]
+        found += [f"{name}: MAS will make this mailbox ([[mailbox]] auto)" for name in missing]
     said = list(notes(theirs, ours, NAMES))
     messages = sum(len(mailbox.messages) for mailbox in ours.mailboxes.values())
     if json:

@@ -87,6 +87,8 @@ def _mailbox(client: imaplib.IMAP4, wire: bytes, uses: frozenset[str], digest: s
     if int(count):
         items = f"(FLAGS RFC822.SIZE INTERNALDATE{' SAVEDATE' if saved else ''})"
         for line in _ok(client.uid("FETCH", "1:*", items)):
+            if not _SIZE.search(line):
+                continue  # not asked for: another session has changed flags meanwhile
             uid = int(_group(_UID, line))
             stored = _SAVED.search(line)
             messages[uid] = Message(

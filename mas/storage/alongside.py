@@ -1,8 +1,9 @@
 """fdatasync of files while the index commits: two waits for the disk that take the time of one.
 
 Lines of a uid list have to be durable before an answer, as Dovecot has them: after a power cut it may be the first to open the Maildir, and
-would give their messages other uids. One after the other the two waits cost a delivery a quarter more; together, on a journalling file
-system, next to nothing. A disk that refuses is a line in the log: the index has the uids, and the scan after a power cut writes lists anew.
+would give their messages other uids. One after the other the two waits cost a delivery up to a quarter more where the disk is slow;
+together, less than runs of the benchmark differ. A disk that refuses is a line in the log: the index has the uids, and the scan after a
+power cut writes lists anew.
 
 Threads of this module run nothing but fdatasync. Must not know: what the files are.
 """

@@ -26,7 +26,7 @@ import pytest
 
 from tests.cli.program import run_program
 from tests.support.dovecot_server import DovecotHost, dovecot_host
-from tests.support.host import ROOT, workers_account
+from tests.support.host import ROOT, running_host, workers_account
 from tests.support.mariadb import MariaDb
 
 pytestmark = [
@@ -272,6 +272,27 @@ def test_there_and_back_again(database: MariaDb) -> None:
                 seen.decode().replace("(", " ").replace(")", " ").split()
             )
             client.logout()
+
+
+def test_prove_changes_nothing() -> None:
+    """Not even where MAS's mailboxes with ``auto`` are not there yet: they are named, and made when MAS serves."""
+    with running_host(top_settings="mailbox = []") as host:
+        host.deliver(KIM, message(1))
+        config = host.directory / "moving.toml"
+        config.write_text(host.config_path.read_text().replace("mailbox = []", ""))
+        config.chmod(0o644)
+        home = host.home(KIM)
+        before = sorted(str(path) for path in home.rglob("*") if not path.name.startswith("mas-index"))
+        done = run_program(
+            "migrate", "prove", KIM, "--dovecot", f"imaps://localhost:{host.imaps_port}", "--no-verify",
+            config=config, stdin=f"{PASSWORD}\n",
+        )  # fmt: skip
+        assert done.returncode == 1, done.stderr
+        assert done.stdout.splitlines() == [
+            f"{name}: MAS will make this mailbox ([[mailbox]] auto)"
+            for name in ("Drafts", "Sent", "Archives", "Junk", "Trash")
+        ]
+        assert sorted(str(path) for path in home.rglob("*") if not path.name.startswith("mas-index")) == before
 
 
 def test_prove_prints_what_differs(database: MariaDb) -> None:
