@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def run_child(
         try:
             asyncio.run(main())
         except BaseException as error:
-            os.write(2, repr(error).encode())
+            os.write(2, "".join(traceback.format_exception(error)).encode())
             os._exit(3)
     os.close(writer)
     said = b""

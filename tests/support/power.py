@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import stat
 import threading
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 import apsw
 
 Entries = dict[str, int]
+TRIES = 100
 
 
 @dataclass
@@ -96,9 +98,20 @@ class Disk:
         self._vfs = _Vfs(self)
 
     def cut(self, into: Path, chance: random.Random | None = None) -> None:
-        """Write what is left, as ``into``."""
+        """Write what is left, as ``into``.
+
+        Other threads of this process go on (files of expunged messages are removed behind the answer): what they take away in the middle
+        of it means that the power was cut a little later.
+        """
         with self._mutex:
-            self._cut(into, chance)
+            for again in reversed(range(TRIES)):
+                try:
+                    self._cut(into, chance)
+                    return
+                except FileNotFoundError:
+                    if not again:
+                        raise
+                    shutil.rmtree(into, ignore_errors=True)
 
     def _cut(self, into: Path, chance: random.Random | None) -> None:
         current = self._current()
