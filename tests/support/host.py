@@ -158,8 +158,17 @@ home = "{d}/mail/%d/%n"
 
     def start(self) -> None:
         """Start the server and wait until it answers on all its ports. Raises HostError with its log."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        with self.log_path.open("ab") as log:
+        notify_path = self.directory / "notify"
+        notify_path.unlink(missing_ok=True)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "NOTIFY_SOCKET": str(notify_path),
+        }
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, self.log_path.open("ab") as log:
+            notify.bind(str(notify_path))
+            notify.settimeout(0.02)
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mas", "-c", str(self.config_path)],
                 cwd=self.directory,
@@ -168,21 +177,16 @@ home = "{d}/mail/%d/%n"
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + START_TIMEOUT
-        while True:
-            # The supervisor's sockets accept before any worker serves: only a greeting says that it is there.
-            try:
-                with socket.create_connection(("127.0.0.1", self.imap_port), 5) as sock:
-                    # A unix socket takes its place when a worker accepts on it.
-                    if sock.recv(4) == b"* OK" and self.lmtp_path.exists():
-                        return
-            except OSError:
-                pass
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                code = self.process.poll()
-                self.kill()
-                raise HostError(f"the server did not start (exit code {code}):\n{self.log()}")
-            time.sleep(0.02)
+            deadline = time.monotonic() + START_TIMEOUT
+            # Its own word, as to systemd: a greeting can be that of a worker whose supervisor was killed a moment ago.
+            said = b""
+            while not (b"READY=1" in said and self.lmtp_path.exists()):
+                with contextlib.suppress(TimeoutError):
+                    said += notify.recv(4096)
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    code = self.process.poll()
+                    self.kill()
+                    raise HostError(f"the server did not start (exit code {code}):\n{self.log()}")
 
     def stop(self) -> None:
         """SIGTERM, and wait for the end. Raises HostError when it does not come or is not clean."""
