@@ -69,7 +69,7 @@ class Scripts:
         return self._of(user, self._load)
 
     def ready(self, user: User) -> tuple[list[Program], list[Broken]] | None:
-        """The same, when no file has to be read for it. On the loop, as ``none_for``."""
+        """The same, when neither a file nor a folder has to be read for it. On the loop: two look-ups of names a script."""
         try:
             return self._of(user, self._kept)
         except LookupError:
@@ -137,6 +137,8 @@ class Scripts:
         for template in templates:
             path = self.path(template, user)
             if path.is_dir():
+                if load == self._kept:
+                    raise LookupError(path)  # a folder must be read
                 found.extend(load(entry, False) for entry in sorted(path.glob("*.sieve")))
             else:
                 found.append(load(path, False))

@@ -71,6 +71,14 @@ class MemoryOctets:
             yield self._octets[position : position + PIECE]
 
 
+def _header(octets: bytes) -> bytes:
+    """The header block at the beginning of a message, with its blank line; all of the octets when there is none in them."""
+    if octets.startswith(b"\r\n"):
+        return b"\r\n"
+    end = octets.find(b"\r\n\r\n")
+    return octets if end < 0 else octets[: end + 4]
+
+
 class MaildirIncoming:
     """See ``interface.Incoming``. Not for two tasks at once."""
 
@@ -88,6 +96,7 @@ class MaildirIncoming:
         self._name = ""
         self._durable = False
         self._guard = threading.Lock()
+        self._header = b""
         self.content: Content | None = None
 
     @property
@@ -135,8 +144,10 @@ class MaildirIncoming:
             if self._fd >= 0:
                 pieces, self._pieces = self._pieces, []
                 self._spill(pieces)
+                self._header = _header(os.pread(self._fd, self._max_header, 0))
             else:
                 self._pieces = [b"".join(self._pieces)]
+                self._header = _header(self._pieces[0][: self._max_header])
             begin = self._pieces[0][:LONGEST_MAGIC] if self._fd < 0 else os.pread(self._fd, LONGEST_MAGIC, 0)
             if is_compressed(begin):
                 raise Rejected("a compressed file is no message")
@@ -146,11 +157,7 @@ class MaildirIncoming:
                 )
 
     def header(self) -> bytes:
-        octets = self._pieces[0] if self._fd < 0 else os.pread(self._fd, self._max_header, 0)
-        if octets.startswith(b"\r\n"):
-            return b"\r\n"
-        end = octets.find(b"\r\n\r\n")
-        return octets[: self._max_header] if end < 0 else octets[: min(end + 4, self._max_header)]
+        return self._header
 
     def whole(self) -> FileOctets | MemoryOctets:
         if self._fd < 0:
