@@ -82,7 +82,7 @@ def smtp_codes(directory: Path, sock: Path, *lines: bytes) -> list[str]:
     unpacked = ROOT / ".venv" / "exim"
     program = need_file(unpacked / "usr" / "sbin" / "exim4", "/usr/sbin/exim4")
     (wrapper,) = Path("/usr/lib").glob("*/libnss_wrapper.so")
-    libraries = [str(path.parent) for name in ("libspf2.so.2", "lib*-dane.so.0") for path in unpacked.rglob(name)]
+    libraries = sorted({str(path.parent) for path in (unpacked / "usr" / "lib").rglob("*.so.*")})
     for name, line in (("passwd", "Debian-exim:x:65534:65534::/:/bin/false"), ("group", "Debian-exim:x:65534:")):
         (directory / name).write_text(f"{Path('/etc', name).read_text()}{line}\n")
     config = directory / "exim.conf"

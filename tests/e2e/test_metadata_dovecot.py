@@ -18,6 +18,7 @@ import pytest
 from mas.config import Config
 from mas.config.mailstore import Metadata
 from mas.storage.model import MailboxName
+from tests.support.dovecot_version import configuration
 from tests.support.imap_in_process import InProcessClient, InProcessHost
 from tests.support.memory_store import MemoryStore
 from tests.support.servers import need
@@ -28,8 +29,6 @@ CONFIG = """
 base_dir = {home}/run
 state_dir = {home}/state
 log_path = {home}/log
-mail_location = maildir:{home}/mail/%u
-mail_attribute_dict = file:{home}/mail/%u.attributes
 mail_uid = nobody
 mail_gid = nogroup
 first_valid_uid = 1
@@ -51,6 +50,17 @@ service anvil {{
     mode = 0
   }}
 }}
+namespace inbox {{
+  inbox = yes
+  separator = .
+}}
+protocol imap {{
+  imap_metadata = yes
+}}
+"""
+OLD = """
+mail_location = maildir:{home}/mail/%u
+mail_attribute_dict = file:{home}/mail/%u.attributes
 passdb {{
   driver = static
   args = nopassword=y
@@ -59,12 +69,26 @@ userdb {{
   driver = static
   args = uid=nobody gid=nogroup home={home}/mail/%u
 }}
-namespace inbox {{
-  inbox = yes
-  separator = .
+"""
+NEW = """
+mail_driver = maildir
+mail_path = {home}/mail/%{{user}}
+mail_attribute {{
+  dict file {{
+    path = {home}/mail/%{{user}}.attributes
+  }}
 }}
-protocol imap {{
-  imap_metadata = yes
+passdb static {{
+  fields {{
+    nopassword = yes
+  }}
+}}
+userdb static {{
+  fields {{
+    uid = nobody
+    gid = nogroup
+    home = {home}/mail/%{{user}}
+  }}
 }}
 """
 SERVER = [
@@ -135,7 +159,7 @@ def dovecot() -> Iterator[Path]:
         (home / "mail").mkdir()
         (home / "mail").chmod(0o777)
         config = home / "dovecot.conf"
-        config.write_text(CONFIG.format(home=home))
+        config.write_text(configuration(CONFIG + OLD, CONFIG + NEW).format(home=home))
         process = subprocess.Popen(
             ["dovecot", "-F", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -13,17 +13,20 @@ from mas.sieve.interpreter import Result
 from mas.sieve.message import Transaction
 from mas.sieve.source import ScriptError
 from tests.sieve.support import EVERYTHING
+from tests.support.dovecot_version import configuration
 
 NOBODY = 65534
 SENDER, RECIPIENT = "kim-bounces@example.org", "lee+lists@example.net"
 EXTENSIONS = (
-    "+vacation-seconds +editheader +spamtest +spamtestplus +virustest +mboxmetadata +servermetadata +vnd.dovecot.debug +imapflags +notify "
-    "+vnd.dovecot.pipe +vnd.dovecot.filter +vnd.dovecot.execute +vnd.dovecot.report +vnd.dovecot.environment"
-)
+    "vacation-seconds", "editheader", "spamtest", "spamtestplus", "virustest", "mboxmetadata", "servermetadata", "vnd.dovecot.debug",
+    "vnd.dovecot.pipe", "vnd.dovecot.filter", "vnd.dovecot.execute", "vnd.dovecot.report", "vnd.dovecot.environment",
+)  # fmt: skip
+OLD_EXTENSIONS = ("imapflags", "notify")
+"""Which 2.4 has no more."""
 _STORE = re.compile(r"\* store message in folder:(.*)")
 _REDIRECT = re.compile(r"\* redirect message to: <(.*)>")
 _PIPE = re.compile(r"\* pipe message to external program '(.*)':")
-_REPORT = re.compile(r"\* report incoming message as `(.*)' to: <(.*)>")
+_REPORT = re.compile(r"\* report incoming message as [`'](.*)' to: <(.*)>")
 _FLAGS = re.compile(r"\+ add IMAP flags: ?(.*)")
 
 Outcome = list[tuple[str, ...]]
@@ -75,12 +78,19 @@ class Pigeonhole:
         self.directory = directory
         home = directory / "home"
         home.mkdir()
+        programs = "".join(f"sieve_{name}_bin_dir = {directory}\n" for name in ("pipe", "filter", "execute"))
+        old = " ".join(f"+{name}" for name in EXTENSIONS + OLD_EXTENSIONS)
+        new = "".join(f"{name} = yes\n" for name in EXTENSIONS)
         (directory / "dovecot.conf").write_text(
-            f"log_path = /dev/stderr\nmail_location = maildir:~/Maildir\nmail_home = {home}\n"
-            f"plugin {{\n sieve = file:~/sieve;active=~/.dovecot.sieve\n sieve_extensions = {EXTENSIONS}\n"
-            " sieve_plugins = sieve_extprograms\n"
-            + "".join(f" sieve_{name}_bin_dir = {directory}\n" for name in ("pipe", "filter", "execute"))
-            + "}\n"
+            configuration(
+                f"log_path = /dev/stderr\nmail_location = maildir:~/Maildir\nmail_home = {home}\n"
+                f"plugin {{\nsieve = file:~/sieve;active=~/.dovecot.sieve\nsieve_extensions = {old}\n"
+                f"sieve_plugins = sieve_extprograms\n{programs}}}\n",
+                f"log_path = /dev/stderr\nmail_driver = maildir\nmail_path = ~/Maildir\nmail_home = {home}\n"
+                "sieve_script personal {\ndriver = file\npath = ~/sieve\nactive_path = ~/.dovecot.sieve\n}\n"
+                f"sieve_extensions {{\n{new}}}\n"
+                f"sieve_plugins {{\nsieve_extprograms = yes\n}}\n{programs}",
+            )
         )
         self._as_nobody = os.geteuid() == 0
         if self._as_nobody:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.sieve.differential import Outcome, Pigeonhole, ours
 from tests.sieve.mails import MAILS
+from tests.support.dovecot_version import is_24
 from tests.support.servers import need
 
 pytestmark = pytest.mark.e2e
@@ -242,6 +243,7 @@ DIFFERENT = [
     ),
     (show('body :raw :is ""'), "bare", [("store", "yes")], [("store", "no")]),
 ]
+SAME_SINCE_24 = {show('string "A" "a"')}
 
 
 @pytest.fixture(scope="module")
@@ -275,4 +277,6 @@ def test_not_as_pigeonhole(pigeonhole: Pigeonhole, script: str, mail: str, mine:
     path.unlink(missing_ok=True)
     path.write_text(REQUIRE + script)
     message = pigeonhole.directory / f"{mail}.eml"
+    if script in SAME_SINCE_24 and is_24():
+        theirs = mine
     assert (ours(path, message.read_bytes()), pigeonhole(path, message)) == (mine, theirs)

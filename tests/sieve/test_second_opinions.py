@@ -18,6 +18,7 @@ from tests.sieve.differential import Pigeonhole
 from tests.sieve.mails import MAILS
 from tests.sieve.support import compile_text
 from tests.sieve.tables import ALONE, Row
+from tests.support.dovecot_version import is_24
 from tests.support.servers import need
 
 HERE = Path(__file__).parent
@@ -80,9 +81,16 @@ def theirs(pigeonhole: Pigeonhole, script: str, mail: str) -> object:
     return pigeonhole(path, pigeonhole.directory / f"{mail}.eml")
 
 
+def known(table: ModuleType) -> None:
+    """Skips the table of what this Pigeonhole has no more."""
+    if table.__name__.endswith("test_legacy") and is_24():
+        pytest.skip("Dovecot 2.4 has neither imapflags nor notify")
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__.rpartition(".")[2])
 def test_pigeonhole_decides_the_same(pigeonhole: Pigeonhole, table: ModuleType) -> None:
+    known(table)
     different = {}
     rows: list[Row] = table.ROWS
     for row in rows:
@@ -97,6 +105,7 @@ def test_pigeonhole_decides_the_same(pigeonhole: Pigeonhole, table: ModuleType) 
 @pytest.mark.e2e
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__.rpartition(".")[2])
 def test_pigeonhole_finds_the_same_mistakes(pigeonhole: Pigeonhole, table: ModuleType) -> None:
+    known(table)
     taken = {
         script
         for script, _ in table.MISTAKES

@@ -7,7 +7,8 @@
     CONT    TAB id TAB base64
     CANCEL  TAB id
 
-A client that breaks the rules is a broken program, not a person: the connection is closed, as Dovecot does.
+Dovecot 2.4 has protocol= for service=; both are understood, as they are there. A client that breaks the rules is a broken program, not a
+person: the connection is closed, as Dovecot does.
 """
 
 from __future__ import annotations
@@ -161,7 +162,8 @@ class AuthConnection(LineConnection[Request]):
                 response = value
                 break
             found[name.decode("ascii", "replace")] = unescaped(value)
-        if not found.get("service"):
+        found["service"] = found.get("service") or found.pop("protocol", "")
+        if not found["service"]:
             return self.lose("AUTH without a service")
         return Auth(number, parameters[1].decode("ascii", "replace").upper(), found, response)
 

@@ -15,6 +15,10 @@ TABLE: list[tuple[bytes, Event]] = [
     (b"AUTH\t1\tPLAIN\tservice=smtp\tresp=AGE=\n", Auth(1, "PLAIN", {"service": "smtp"}, b"AGE=")),
     (b"AUTH\t1\tplain\tservice=smtp\n", Auth(1, "PLAIN", {"service": "smtp"})),
     (
+        b"AUTH\t1\tPLAIN\tprotocol=doveadm\tfinal-resp-ok\n",
+        Auth(1, "PLAIN", {"service": "doveadm", "final-resp-ok": ""}),
+    ),
+    (
         b"AUTH\t4294967295\tLOGIN\tservice=smtp\tnologin\tlip=127.0.0.1\trip=::1\tsecured\tresp=\n",
         Auth(
             4294967295,

@@ -32,7 +32,9 @@ TABLE: list[tuple[bytes, Event]] = [
     (b"USER\t1\tkim@example.net\tservice=lmtp\n", User(1, "kim@example.net", "lmtp")),
     (b"USER\t4294967295\tk\x01tm\tdebug\trip=::1\tservice=lmtp\n", User(4294967295, "k\tm", "lmtp")),
     (b"PASS\t2\tkim\tservice=doveadm\n", Pass(2, "kim", "doveadm")),
-    (b"LIST\t3\tservice=doveadm\tuser=k*\n", List(3)),
+    (b"PASS\t2\tkim\tprotocol=doveadm\n", Pass(2, "kim", "doveadm")),
+    (b"LIST\t3\tservice=doveadm\tuser=k*\n", List(3, "k*")),
+    (b"LIST\t3\tuser=*\tprotocol=doveadm\n", List(3)),
     (b"USER\t6\tkim@example.net\n", Broken("USER without a service")),
     (b"LIST\t6\n", Broken("LIST without a service")),
     (b"USER\tx\tkim\tservice=a\n", WRONG),
@@ -185,6 +187,21 @@ async def test_lists() -> None:
     assert lines[:-2] == [b"LIST\t5\tkim%d@example.net" % number for number in range(1200)]
     assert lines[-2] == b"DONE\t5\t"
     assert talk.drains == 2
+
+
+@pytest.mark.parametrize(
+    ("mask", "found"),
+    [
+        ("k*", ["kim@a"]), ("K?M@*", ["kim@a"]), ("kim", []), ("", []), ("*", ["kim@a", "[k]@b"]), ("[k]*", ["[k]@b"]), ("[!x]im@a", []),
+        ("*.", []), ("*" * 200 + "x", []),
+    ],
+)  # fmt: skip
+async def test_a_list_by_a_mask(mask: str, found: list[str]) -> None:
+    """As 2.4.1 compares them: regardless of case, with no other wildcards than two."""
+    accounts = Accounts(replace(KIM, name="kim@a"), replace(KIM, name="[k]@b"))
+    said = f"LIST\t5\tuser={mask}\tprotocol=doveadm\n".encode()
+    lines = (await Talk(accounts, said).run()).decode().splitlines()
+    assert lines == [*(f"LIST\t5\t{name}" for name in found), "DONE\t5\t"]
 
 
 async def test_a_slow_look_up_delays_no_other() -> None:

@@ -61,8 +61,8 @@ async def _converse(services: Services, channel: Channel[Event], tasks: set[asyn
                 task = asyncio.get_running_loop().create_task(_answer(services, channel, event))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
-            case List(id=number):
-                await _list(services, channel, number)
+            case List():
+                await _list(services, channel, event)
             case Broken(text=text):
                 _log.error(f"userdb client disconnected: {text}", session=channel.peer.session_id)
                 return
@@ -95,10 +95,13 @@ async def _look_up(services: Services, request: User | Pass) -> bytes:
     return replies.user(request.id, account.name, _fields(account, services.config.mail.location))
 
 
-async def _list(services: Services, channel: Channel[Event], number: int) -> None:
+async def _list(services: Services, channel: Channel[Event], request: List) -> None:
+    number, matches = request.id, request.matches
     count = 0
     try:
         async for name in services.auth.users():
+            if not matches(name):
+                continue
             channel.write(replies.listed(number, name))
             count += 1
             if count % _BATCH == 0:
