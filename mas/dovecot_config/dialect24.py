@@ -185,6 +185,10 @@ class _Translation:
                 parts.append(f"{option}={setting.value}")
         if UTF8 in old.settings and self._yes(old, old.settings[UTF8]):
             parts.append("UTF-8")
+        control = old.settings.get("mail_control_path")
+        if control and path and control.value == path.value:
+            # To 2.3, and in a location, that is where the lists lie anyway; 2.4.1 has INBOX's in .INBOX there.
+            parts.append("mail_control_path of INBOX alone")
         parts += [key for key in ESCAPES if old.settings.get(key) and old.settings[key].value]
         new.set(renamed(first, name, ":".join(parts)))
 
