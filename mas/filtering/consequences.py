@@ -36,16 +36,20 @@ Consequence = Redirect | Vacation | Notify | Reject | Pipe | Report
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """Of one message for one user. user_email: the user's own address. at_event: the message lies in a mailbox already."""
+    """Of one message for one user. at_event: the message lies in a mailbox already."""
 
     owner: Filter
     view: HeaderView
     answers: Answers
     account: Account
     transaction: Transaction
-    user_email: str
     session: str
     at_event: bool = False
+
+    @property
+    def user_email(self) -> str:
+        """The user's own address."""
+        return self.owner.email(self.account.user)
 
     @property
     def original(self) -> Original:

@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from mas import logs
 from mas.config import Config
@@ -75,7 +74,11 @@ class Filter:
     ) -> Decision:
         """Run the user's scripts; ``default`` is where a keep goes."""
         user = account.user
-        if self.scripts.none_for(user):
+        ready = self.scripts.ready(user)
+        found, broken = await asyncio.to_thread(self.scripts.of, user) if ready is None else ready
+        for script in broken:
+            await self._tell_broken(user, script, envelope)
+        if not found:
             return Decision([default])
         transaction = Transaction(
             envelope.sender,
@@ -84,13 +87,6 @@ class Filter:
             own_addresses=(user.name,),
             delimiter=self.config.lmtp.recipient_delimiter,
         )
-
-        ready = self.scripts.ready(user)
-        found, broken = await asyncio.to_thread(self.scripts.of, user) if ready is None else ready
-        for script in broken:
-            await self._tell_broken(user, script, envelope)
-        if not found:
-            return Decision([default])
         view = HeaderView(message.header(), message.size)
 
         async def content() -> bytes:
@@ -109,7 +105,7 @@ class Filter:
         if self.settings.discard and _discards(step):
             step = await self._instead(step, view, answers, transaction, user, envelope)
         _log.info("decided", actions=in_words(step), user=user.name, session=envelope.session)
-        after = Consequences(self, view, answers, account, transaction, self.email(user), envelope.session)
+        after = Consequences(self, view, answers, account, transaction, envelope.session)
         return await self.decision(step, view, after, default)
 
     async def _instead(
@@ -143,10 +139,11 @@ class Filter:
         view: HeaderView,
         transaction: Transaction,
         user: User,
-        clock: Callable[[], float],
+        clock: Callable[[], float] | None,
         *,
         implicit_keep: bool = True,
     ) -> Run:
+        now = time.time()
         return Run(
             self.registry,
             view,
@@ -154,8 +151,8 @@ class Filter:
             limits=self.limits,
             environment=self.environment(user),
             cpu_clock=clock,
-            now=time.time(),
-            zone_minutes=zone_minutes(),
+            now=now,
+            zone_minutes=zone_minutes(now),
             implicit_keep=implicit_keep,
         )
 
@@ -347,7 +344,6 @@ def flags_of(names: Sequence[str] | None) -> Flags:
     return Flags(system, frozenset(keywords))
 
 
-def zone_minutes() -> int:
+def zone_minutes(now: float) -> int:
     """The host's offset from UTC."""
-    offset = datetime.now(UTC).astimezone().utcoffset()
-    return int(offset.total_seconds() // 60) if offset else 0
+    return time.localtime(now).tm_gmtoff // 60

@@ -166,7 +166,8 @@ class ImapEvents:
             "vnd.dovecot.mailbox-to": event.mailbox,
         }
 
-        def start(clock: Callable[[], float]) -> Run:
+        def start(clock: Callable[[], float] | None) -> Run:
+            now = time.time()
             return Run(
                 owner.registry,
                 message.view,
@@ -174,8 +175,8 @@ class ImapEvents:
                 limits=owner.limits,
                 environment=environment,
                 cpu_clock=clock,
-                now=time.time(),
-                zone_minutes=zone_minutes(),
+                now=now,
+                zone_minutes=zone_minutes(now),
                 message_flags=message.flags,
             )
 
@@ -196,7 +197,7 @@ class ImapEvents:
             )
             if own is not None and step.error_script == own.name:
                 await owner.tell_user(user, own.name, [str(step.error)])
-        after = Consequences(owner, message.view, answers, account, transaction, email, "", at_event=True)
+        after = Consequences(owner, message.view, answers, account, transaction, "", at_event=True)
         await self._carry_out(step, selection, message, after)
 
     async def _carry_out(self, result: Result, selection: Selection, message: _Message, after: Consequences) -> None:

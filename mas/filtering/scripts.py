@@ -4,7 +4,7 @@ There are two languages: what the administrator's scripts may use may be more th
 
 Order: the administrator's ``before``, the user's own (or ``default`` when there is none), ``after``. A folder stands for all its
 ``*.sieve`` files in the order of their names. A file whose identity (inode, size, mtime) has not changed is not read again.
-All methods but ``none_for`` and ``ready`` block: call them in a thread.
+All methods but ``ready`` block: call them in a thread.
 """
 
 from __future__ import annotations
@@ -33,12 +33,11 @@ _OFF = frozenset({"no", "n", "false", "0", "off"})
 Identity = tuple[int, int, int, int]
 
 
-@lru_cache(maxsize=1024)
-def _own_names(active: str, default: str, user: str, home: str) -> tuple[str, ...]:
-    """The files of which at least one is there when a user has a script; every delivery asks."""
-    values = values_of(user, home=home, service="sieve")
-    texts = [expand(template, values) for template in (active, default) if template]
-    return tuple(os.path.join(home, text[2:]) if text.startswith("~/") else text for text in texts)
+@lru_cache(maxsize=4096)
+def _path(template: str, user: str, home: str) -> Path:
+    """A path of the configuration for a user; every delivery asks for the same."""
+    text = expand(template, values_of(user, home=home, service="sieve"))
+    return Path(home, text[2:]) if text.startswith("~/") else Path(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,10 @@ class Scripts:
         return self._of(user, self._load)
 
     def ready(self, user: User) -> tuple[list[Program], list[Broken]] | None:
-        """The same, when neither a file nor a folder has to be read for it. On the loop: two look-ups of names a script."""
+        """The same, when neither a file nor a folder has to be read for it. On the loop: a look-up of a name or two for each script, where
+        users without scripts and those with known ones would else wait for two changes of thread."""
+        if not self.enabled(user):
+            return [], []
         try:
             return self._of(user, self._kept)
         except LookupError:
@@ -107,16 +109,6 @@ class Scripts:
         said = user.fields.get("sieve_enabled")
         return self._settings.enabled if said is None else said.strip().lower() not in _OFF
 
-    def none_for(self, user: User) -> bool:
-        """Whether nothing runs for a user. On the loop: two look-ups of names, against two changes of thread for those without scripts."""
-        settings = self._settings
-        if not self.enabled(user):
-            return True
-        if settings.before or settings.after:
-            return False
-        names = _own_names(settings.active, settings.default, user.name, str(user.home))
-        return not any(os.path.lexists(name) for name in names)
-
     def included(self, user: User, name: str, personal: bool) -> Program | None:
         """A script that another one includes; None when there is none that compiles."""
         folder = self.path(self._settings.dir if personal else self._settings.global_dir, user)
@@ -129,8 +121,7 @@ class Scripts:
 
     def path(self, template: str, user: User) -> Path:
         """A path of the configuration for a user."""
-        text = self.text(template, user)
-        return user.home / text[2:] if text.startswith("~/") else Path(text)
+        return _path(template, user.name, str(user.home))
 
     def _all(self, templates: Sequence[str], user: User, load: Load) -> list[Program | Broken | None]:
         found: list[Program | Broken | None] = []

@@ -71,13 +71,8 @@ class HeaderView:
         for address in parse_addresses(value.encode("utf-8", "replace"), _MAX_ADDRESSES):
             if address.mailbox is None or address.domain is None:
                 continue
-            local = address.mailbox.decode("utf-8", "replace")
-            domain = address.domain.decode("utf-8", "replace")
-            found.append(
-                value.strip()
-                if "MISSING_" in local + domain or "SYNTAX_ERROR" in local + domain
-                else f"{local}@{domain}"
-            )
+            spec = (b"%b@%b" % (address.mailbox, address.domain)).decode("utf-8", "replace")
+            found.append(value.strip() if "MISSING_" in spec or "SYNTAX_ERROR" in spec else spec)
         return found
 
 

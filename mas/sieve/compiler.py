@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mas.sieve import strings
 from mas.sieve.definition import BlockUse, Definition, Kind, Parameter, Registry, Role, TagRule, Tests
 from mas.sieve.limits import Limits
 from mas.sieve.match import NUMERIC, RELATIONS, Matcher
+from mas.sieve.matching import shortcut
 from mas.sieve.parser import parse
 from mas.sieve.program import Call, Program, Template, Text, Value, cost
 from mas.sieve.source import Problem, RunError, ScriptError, Source
@@ -64,6 +65,14 @@ def _has_variables(value: Value) -> bool:
 def run_unknown(run: Run, call: Call) -> None:
     """What no extension of this registry knows, in a script that requires ``ihave``."""
     raise RunError(f"unknown {call.definition.role.value} {call.definition.name!r}", call.line)
+
+
+def run_needing(run: Run, call: Call) -> Any:
+    """A call whose extensions only ``ihave`` can have enabled [RFC5463 4]."""
+    if not call.needs <= run.enabled:
+        missing = ", ".join(sorted(call.needs - run.enabled))
+        raise RunError(f"{call.definition.name} needs extension {missing}, which no ihave has found", call.line)
+    return call.definition.handler(run, call)
 
 
 def unknown(name: str, role: Role) -> Definition:
@@ -184,6 +193,7 @@ class Checker:
         if node.block is None:
             self.note(node.offset, f"{node.name} needs a block")
         tests = self.tests(node)
+        chain.steps += sum(test.steps for test in tests)
         block = self.commands(node.block or ())
         chain.branches.append((tests[0] if wanted and tests else None, block))
         return chain
@@ -235,11 +245,18 @@ class Checker:
         call.plain &= definition.plain and (
             self._constant or not any(map(_has_variables, (*call.arguments.values(), *call.values.values())))
         )
+        if definition.question and call.matcher and (asked := definition.question(call)):
+            question = f"{call.matcher.comparator}\0{asked}"
+            quick = shortcut(call, question)
+            if quick is not None:
+                call.question, call.handler = question, quick
         if self._needs:
             call.needs = frozenset(self._needs)
+            call.handler = run_needing
         self._needs = outer
         if node.tests and definition.tests is not Tests.NONE:
             call.tests = self.tests(node)
+            call.steps += sum(test.steps for test in call.tests)
         if node.block:
             self.enclosing.append(call)
             call.block = self.commands(node.block)

@@ -101,7 +101,8 @@ class Definition:
     needs: the extension that a script must require, empty for the base language.
     matches: it takes match type, comparator and keys (their tags are added by the registry).
     check: looks at the whole call once it is bound (combinations of tags, constants). plain: it looks at nothing but its arguments and
-    the header, once; programs of such calls alone may run where others wait (``program.cost``).
+    the header, once; programs of such calls alone may run where others wait (``program.cost``). question: names the values that a test
+    compares, from constants, so that tests with the same name compare the same; empty when they are others every time.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Definition:
     matches: bool = False
     check: Callable[[Checker, Call], None] | None = None
     plain: bool = False
+    question: Callable[[Call], str] | None = None
 
 
 def command(name: str, handler: Handler, *parameters: Parameter, **rest: Any) -> Definition:

@@ -23,12 +23,15 @@ from typing import Any
 from mas.sieve.actions import Action, Edit, FileInto, Keep, Pipe, Redirect, Reject, Rewritten, Vacation
 from mas.sieve.definition import Registry
 from mas.sieve.limits import Limits
+from mas.sieve.match import LONG, Fold
 from mas.sieve.message import MessageView, PartView, Transaction
 from mas.sieve.program import Call, Program, Template, Text
 from mas.sieve.questions import Question, ReadBody, SeenBefore
 from mas.sieve.source import RunError
 
 _STEPS_BETWEEN_CLOCKS = 256
+_MAX_QUESTIONS = 256
+"""Bounds the memory: for each the header may be kept once more."""
 
 
 @dataclass(slots=True)
@@ -125,10 +128,13 @@ class Run:
         self.state: dict[str, Any] = {}
         self.known: dict[object, list[str]] = {}
         """Values of header fields that tests have asked for before."""
+        self.folded: dict[str, Sequence[str]] = {}
+        """What comparators have seen, by ``Call.question``."""
         self.include_stack: list[tuple[bool, str]] = []
         self.includes = 0
         self.included: set[tuple[bool, str]] = set()
         self._steps = 0
+        self._next_look = _STEPS_BETWEEN_CLOCKS
         self._rewrites = 0
         self._clock = cpu_clock
         self._started = cpu_clock() if cpu_clock else 0.0
@@ -221,34 +227,24 @@ class Run:
     def block(self, calls: Sequence[Call]) -> Generator[Question, Any, None]:
         """Run commands one after the other."""
         for call in calls:
-            self.step(call)
-            outcome = call.definition.handler(self, call)
+            self.line = call.line
+            self._steps += call.steps
+            if self._steps >= self._next_look:
+                self._look_up()
+            outcome = call.handler(self, call)
             if outcome.__class__ is GeneratorType:
                 yield from outcome
 
     def evaluate(self, call: Call) -> Any:
         """A test's value, or a generator that will return it."""
         self.line = call.line
-        self._steps += 1
-        if not self._steps % _STEPS_BETWEEN_CLOCKS or call.needs:
-            self._look_up(call)
-        return call.definition.handler(self, call)
+        return call.handler(self, call)
 
-    def step(self, call: Call) -> None:
-        """Count a command or test against the limits. Raises RunError."""
-        self.line = call.line
-        self._steps += 1
-        if not self._steps % _STEPS_BETWEEN_CLOCKS or call.needs:
-            self._look_up(call)
-
-    def _look_up(self, call: Call) -> None:
-        if not self._steps % _STEPS_BETWEEN_CLOCKS:
-            if self._steps > self.limits.max_steps:
-                raise RunError(f"script takes more than {self.limits.max_steps} steps", call.line)
-            self.tick()
-        if not call.needs <= self.enabled:
-            missing = ", ".join(sorted(call.needs - self.enabled))
-            raise RunError(f"{call.definition.name} needs extension {missing}, which no ihave has found", call.line)
+    def _look_up(self) -> None:
+        self._next_look = self._steps + _STEPS_BETWEEN_CLOCKS
+        if self._steps > self.limits.max_steps:
+            raise RunError(f"script takes more than {self.limits.max_steps} steps", self.line)
+        self.tick()
 
     def tick(self) -> None:
         """Look at the clock. Raises RunError."""
@@ -309,16 +305,28 @@ class Run:
         assert body is not None
         return body
 
+    def fold(self, question: str, values: Sequence[str], fold: Fold) -> Sequence[str]:
+        """What a comparator sees of the values, kept for others with the same question (not those over which the clock must be looked at,
+        and not while every test is to say what it finds)."""
+        folded = [fold(value) for value in values]
+        if not self.tracing and len(self.folded) < _MAX_QUESTIONS and max(map(len, folded), default=0) <= LONG:
+            self.folded[question] = folded
+        return folded
+
+    def _forget(self) -> None:
+        self.known.clear()
+        self.folded.clear()
+
     def edit(self, edit: Edit) -> None:
         """Add a change of the header that ``message`` shows already."""
         self.result.edits.append(edit)
-        self.known.clear()
+        self._forget()
 
     def message_replaced(self, message: MessageView | None) -> None:
-        """The header or the body changed under the script: parts are asked for anew."""
+        """The header, the body or the envelope changed under the script: all is asked for anew."""
         if message is not None:
             self.message = message
-        self.known.clear()
+        self._forget()
         self._body = None
 
     def edits(self) -> tuple[Edit, ...]:

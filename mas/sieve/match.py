@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 _NUMBER = re.compile(r"[0-9]+")
 _ASCII_NUMBER_LIMIT = 1000
 _ASCII_UPPER = str.maketrans({chr(c): chr(c - 32) for c in range(97, 123)})
 _TRIES_BETWEEN_TICKS = 4096
+LONG = 16384
+"""From this length of a value on, the clock is looked at while it is searched."""
 
 
 def octet(text: str) -> str:
@@ -38,13 +42,14 @@ def unicode_casemap(text: str) -> str:
     return unicodedata.normalize("NFKD", titled)
 
 
-FOLDS: dict[str, Callable[[str], str]] = {
+Fold = Callable[[str], str]
+FOLDS: dict[str, Fold] = {
     "i;octet": octet,
     "i;ascii-casemap": ascii_casemap,
     "i;unicode-casemap": unicode_casemap,
 }
 # The order of i;ascii-casemap is that of capitals: "_" stands behind "a" [RFC4790 9.2.1]. To find, either case will do.
-_ORDERS: dict[str, Callable[[str], str]] = {**FOLDS, "i;ascii-casemap": lambda text: text.translate(_ASCII_UPPER)}
+_ORDERS: dict[str, Fold] = {**FOLDS, "i;ascii-casemap": lambda text: text.translate(_ASCII_UPPER)}
 NUMERIC = "i;ascii-numeric"
 Tick = Callable[[], None]
 """Called once in a while during long work; raises when the time is used up."""
@@ -79,7 +84,7 @@ def compare(comparator: str, left: str, right: str) -> int:
     return (x > y) - (x < y)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Glob:
     """A ``:matches`` pattern: ``*`` any characters, ``?`` one, ``\\`` quotes the next. ``pieces`` stand between the ``*``s; in a piece
     None is ``?``."""
@@ -87,7 +92,7 @@ class Glob:
     pieces: tuple[tuple[str | None, ...], ...]
 
     @staticmethod
-    def of(pattern: str, fold: Callable[[str], str]) -> Glob:
+    def of(pattern: str, fold: Fold) -> Glob:
         """Parse a pattern; its literal characters are folded one by one, so that a fold must keep the number of characters or the text is
         compared piece by piece."""
         pieces: list[tuple[str | None, ...]] = []
@@ -114,12 +119,20 @@ class Glob:
         pieces.append(tuple(piece))
         return Glob(tuple(pieces))
 
+    @cached_property
+    def literals(self) -> tuple[str, ...]:
+        """What a text that matches has in it."""
+        return tuple([part for piece in self.pieces for part in piece if part])
+
     def is_plain(self) -> bool:
-        """Whether no text is looked at twice: no ``?`` that sends the search back."""
+        """Whether no text is looked at again and again: no ``?`` that sends the search back."""
         return all(piece in ((), piece[:1]) and None not in piece for piece in self.pieces)
 
     def match(self, folded: str, tick: Tick | None = None) -> list[tuple[int, int]] | None:
         """The spans of the wildcards in the folded text, or None when it does not match. A text matches as a whole."""
+        for literal in self.literals:
+            if literal not in folded:
+                return None
         spans: list[tuple[int, int]] = []
         first, *rest = self.pieces
         at = _fits(first, folded, 0, spans)
@@ -196,70 +209,101 @@ def _seek(
         at = begin + 1
 
 
+# Searches: the first of the values that one of the prepared keys matches, with the match values (whole, then wildcards or groups; empty
+# where the match type has none), or None. folded: the values as the comparator sees them.
+
+Match = tuple[str, tuple[str, ...]]
+Keys = Collection[Any]
+Search = Callable[[Sequence[str], Iterable[str], Keys, Tick], Match | None]
+
+
+def _contains(values: Sequence[str], folded: Iterable[str], keys: Keys, tick: Tick) -> Match | None:
+    for at, text in enumerate(folded):
+        for key in keys:
+            if key in text:
+                return values[at], ()
+            if len(text) > LONG:
+                tick()
+    return None
+
+
+def _is(values: Sequence[str], folded: Iterable[str], keys: Keys, tick: Tick) -> Match | None:
+    for at, text in enumerate(folded):
+        if text in keys:
+            return values[at], ()
+    return None
+
+
+def _is_numeric(values: Sequence[str], folded: Iterable[str], keys: Keys, tick: Tick) -> Match | None:
+    return next(((value, ()) for value in values if numeric(value) in keys), None)
+
+
+def _matches(values: Sequence[str], folded: Iterable[str], keys: Keys, tick: Tick) -> Match | None:
+    for at, text in enumerate(folded):
+        for key in keys:
+            spans = key.match(text, tick if len(text) > LONG else None)
+            if spans is not None:
+                # A fold that changes the length (decomposition) makes spans of the folded text: the variables get that text then.
+                source = values[at] if len(values[at]) == len(text) else text
+                return values[at], (source, *(source[a:b] for a, b in spans))
+    return None
+
+
+def _regex(values: Sequence[str], folded: Iterable[str], keys: Keys, tick: Tick) -> Match | None:
+    for value in values:
+        for key in keys:
+            groups: tuple[str, ...] | None = key(value)
+            if groups is not None:
+                return value, groups
+    return None
+
+
+def _by_order(comparator: str, relation: str) -> Search:
+    holds = _RELATIONS[relation]
+
+    def by_order(values: Sequence[str], folded: Iterable[str], keys: Keys, tick: Tick) -> Match | None:
+        return next(((value, ()) for value in values for key in keys if holds(compare(comparator, value, key))), None)
+
+    return by_order
+
+
+_SEARCHES: dict[str, Search] = {"contains": _contains, "is": _is, "matches": _matches, "regex": _regex}
+
+
 class Matcher:
     """Match type, comparator and keys of one test. ``keys`` is None when they hold variables and must be prepared on every run.
 
     ``relation`` is the operator of ``:count`` and ``:value``. ``regex(pattern)`` comes from the regex extension: it returns a function
-    that gives the groups of a match or None.
+    that gives the groups of a match or None. first: the search of this match type; none for ``:count`` and ``:list``.
     """
 
-    __slots__ = ("comparator", "fold", "keys", "kind", "relation")
+    __slots__ = ("comparator", "first", "fold", "keys", "kind", "relation")
 
     def __init__(self, kind: str, comparator: str, relation: str = "") -> None:
         self.kind = kind
         self.comparator = comparator
         self.relation = relation
         self.fold = FOLDS.get(comparator, octet)
-        self.keys: Sequence[object] | None = None
+        self.keys: Keys | None = None
+        self.first = _SEARCHES.get(kind)
+        if kind == "value":
+            self.first = _by_order(comparator, relation)
+        elif kind == "is" and comparator == NUMERIC:
+            self.first = _is_numeric
 
-    def prepare(self, texts: Sequence[str], regex: Callable[[str, bool], object] | None = None) -> Sequence[object]:
-        """Keys in the form that ``find`` takes."""
+    def prepare(self, texts: Sequence[str], regex: Callable[[str, bool], object] | None = None) -> Keys:
+        """Keys in the form that ``first`` takes."""
         if self.kind in ("count", "value", "list"):
             return list(texts)
         if self.kind == "regex":
             assert regex
             return [regex(text, self.comparator != "i;octet") for text in texts]
         if self.comparator == NUMERIC:
-            return [numeric(text) for text in texts]
+            return {numeric(text) for text in texts}
         if self.kind == "matches":
             return [Glob.of(text, self.fold) for text in texts]
-        return [self.fold(text) for text in texts]
-
-    def find(self, value: str, keys: Sequence[object], tick: Tick | None = None) -> tuple[str, ...] | None:
-        """Whether one of the prepared keys matches the value: the match values (whole, then wildcards or groups; empty where the match
-        type has none), or None."""
-        kind = self.kind
-        if kind == "contains":
-            folded = self.fold(value)
-            for key in keys:
-                if key in folded:  # type: ignore[operator]  # prepared for this kind: text
-                    return ()
-                if tick is not None:
-                    tick()
-            return None
-        if kind == "is":
-            if self.comparator == NUMERIC:
-                return () if numeric(value) in keys else None
-            return () if self.fold(value) in keys else None
-        if kind == "matches":
-            folded = self.fold(value)
-            for key in keys:
-                spans = key.match(folded, tick)  # type: ignore[attr-defined]  # prepared for this kind: Glob
-                if spans is not None:
-                    # A fold that changes the length (decomposition) makes spans of the folded text: the variables get that text then.
-                    source = value if len(value) == len(folded) else folded
-                    return (source, *(source[a:b] for a, b in spans))
-            return None
-        if kind == "value":
-            test = _RELATIONS[self.relation]
-            return () if any(test(compare(self.comparator, value, str(key))) for key in keys) else None
-        if kind == "regex":
-            for key in keys:
-                groups: tuple[str, ...] | None = key(value)  # type: ignore[operator]  # prepared for this kind: a search function
-                if groups is not None:
-                    return groups
-            return None
-        raise AssertionError(kind)
+        folded = [self.fold(text) for text in texts]
+        return frozenset(folded) if self.kind == "is" else folded
 
     def cost(self) -> int | None:
         """How often a value is looked at from end to end, at most; None when that cannot be said before."""
@@ -270,10 +314,11 @@ class Matcher:
                 return len(self.keys)
             case "matches":
                 globs = [key for key in self.keys if isinstance(key, Glob) and key.is_plain()]
-                return sum(len(glob.pieces) for glob in globs) if len(globs) == len(self.keys) else None
+                looks = sum(len(glob.pieces) + len(glob.literals) for glob in globs)
+                return looks if len(globs) == len(self.keys) else None
         return None
 
-    def count(self, number: int, keys: Sequence[object]) -> bool:
+    def count(self, number: int, keys: Keys) -> bool:
         """``:count``: the number of values against the keys."""
         test = _RELATIONS[self.relation]
         return any(test(compare(self.comparator, str(number), str(key))) for key in keys)

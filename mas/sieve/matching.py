@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mas.sieve.definition import Asking, Kind, TagRule
+from mas.sieve.definition import Asking, Handler, Kind, TagRule
+from mas.sieve.match import NUMERIC, Glob
 from mas.sieve.program import Call
 from mas.sieve.questions import ListHolds
 
@@ -24,8 +25,6 @@ ADDRESS_TAGS = (
     TagRule("domain", group="address-part"),
 )
 _SHOWN = 60
-_LONG = 16384
-"""From this length of a value on, the clock is looked at while it is searched."""
 
 
 def match(run: Run, call: Call, values: Sequence[str], names: Sequence[str] = ()) -> Any:
@@ -38,28 +37,69 @@ def match(run: Run, call: Call, values: Sequence[str], names: Sequence[str] = ()
     keys = matcher.keys
     if keys is None:
         keys = matcher.prepare(run.arguments(call, "keys"), run.registry.regex)
-    if matcher.kind == "count":
-        found = matcher.count(len(values), keys)
+    if matcher.first is None:
+        if matcher.kind == "list":
+            return _ask_lists(run, call, values, tuple(str(key) for key in keys))
+        counted = matcher.count(len(values), keys)
         if run.tracing:
-            counted = f"{len(values)} values, :count {matcher.relation}: {'true' if found else 'false'}"
-            run.note(f"{call.definition.name} {', '.join(names)}: {counted}")
-        return found
-    if matcher.kind == "list":
-        return _ask_lists(run, call, values, tuple(str(key) for key in keys))
-    for value in values:
-        groups = matcher.find(value, keys, run.tick if len(value) > _LONG else None)
-        if groups is not None:
-            if groups:
-                run.match_values = groups[: run.limits.max_match_values + 1]
-            if run.tracing:
-                run.note(
-                    f"{call.definition.name} {', '.join(names)}: true, {value[:_SHOWN]!r} matches (:{matcher.kind})"
-                )
-            return True
+            said = f"{len(values)} values, :count {matcher.relation}: {'true' if counted else 'false'}"
+            run.note(f"{call.definition.name} {', '.join(names)}: {said}")
+        return counted
+    folded = run.fold(call.question, values, matcher.fold) if call.question else map(matcher.fold, values)
+    found = matcher.first(values, folded, keys, run.tick)
+    if found is not None and found[1]:
+        run.match_values = found[1][: run.limits.max_match_values + 1]
     if run.tracing:
-        shown = ", ".join(repr(value[:_SHOWN]) for value in values[:3]) or "no value"
-        run.note(f"{call.definition.name} {', '.join(names)}: false, {shown} does not match (:{matcher.kind})")
-    return False
+        if found is not None:
+            said = f"true, {found[0][:_SHOWN]!r} matches"
+        else:
+            shown = ", ".join(repr(value[:_SHOWN]) for value in values[:3]) or "no value"
+            said = f"false, {shown} does not match"
+        run.note(f"{call.definition.name} {', '.join(names)}: {said} (:{matcher.kind})")
+    return found is not None
+
+
+def shortcut(call: Call, question: str) -> Handler | None:
+    """A handler for a test whose values have been compared before (``Run.folded``): done at one look when it is false, or has no match
+    values to give. All else goes to the definition's own handler. None for a test that cannot be done so."""
+    matcher, handler = call.matcher, call.definition.handler
+    if matcher is None or matcher.keys is None or matcher.comparator == NUMERIC:
+        return None
+    keys = matcher.keys
+
+    def contains(run: Run, call: Call) -> Any:
+        values = run.folded.get(question)
+        if values is None:
+            return handler(run, call)
+        for value in values:
+            for key in keys:
+                if key in value:
+                    return True
+        return False
+
+    def equals(run: Run, call: Call) -> Any:
+        values = run.folded.get(question)
+        if values is None:
+            return handler(run, call)
+        return not exact.isdisjoint(values)
+
+    exact = frozenset(keys) if matcher.kind == "is" else frozenset()
+    needed = [key.literals for key in keys if isinstance(key, Glob)]
+
+    def matches(run: Run, call: Call) -> Any:
+        values = run.folded.get(question)
+        if values is None:
+            return handler(run, call)
+        for value in values:
+            for literals in needed:
+                for literal in literals:
+                    if literal not in value:
+                        break
+                else:
+                    return handler(run, call)
+        return False
+
+    return {"contains": contains, "is": equals, "matches": matches}.get(matcher.kind)
 
 
 def _ask_lists(run: Run, call: Call, values: Sequence[str], lists: tuple[str, ...]) -> Asking:

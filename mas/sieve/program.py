@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mas.sieve.definition import Definition
+from mas.sieve.definition import Definition, Handler
 
 if TYPE_CHECKING:
     from mas.sieve.interpreter import Run
@@ -30,8 +30,9 @@ class Call:
     """One command or test of a script, ready to run.
 
     tags: slot -> its value, or the tag's own name when it takes none. arguments: parameter name -> value; lists: those of them that
-    are string lists without variables.
-    needs: extensions used here that only ``ihave`` can have enabled; checked when it runs.
+    are string lists without variables. question: of the header, the same for calls that compare the same values in the same way.
+    handler: the definition's, or what stands before it. steps: those of the call with all its tests. needs: extensions used here that only
+    ``ihave`` can have enabled; checked when it runs.
     branches: of an ``if``: (test, commands) pairs in order, test None for ``else``. plain: definition and tags are, and no string has
     variables.
     """
@@ -50,6 +51,12 @@ class Call:
     needs: frozenset[str] = frozenset()
     matcher: Matcher | None = None
     plain: bool = True
+    question: str = ""
+    steps: int = 1
+    handler: Handler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.handler = self.definition.handler
 
 
 @dataclass(frozen=True, slots=True)

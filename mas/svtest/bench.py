@@ -257,8 +257,7 @@ class Bench:
             message: Incoming, envelope: Envelope, recipient: Recipient, account: Account, default: Save
         ) -> Decision:
             view = self.view()
-            email = filtering.email(account.user)
-            after = Consequences(filtering, view, self._answers(account), account, transaction, email, "")
+            after = Consequences(filtering, view, self._answers(account), account, transaction, "")
             return await filtering.decision(result, view, after, default)
 
         delivery = Delivery(self._store, filtering.config, decide)

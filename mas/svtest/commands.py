@@ -83,6 +83,7 @@ def _rebind(calls: Sequence[Call], run: Run) -> None:
         for definition in run.registry.find(call.definition.role, call.definition.name):
             if definition.needs == call.definition.needs:
                 call.definition = definition
+                call.handler = call.handler if call.needs else definition.handler
         for branch_test, block in call.branches:
             _rebind([branch_test, *block] if branch_test is not None else block, run)
         _rebind(call.tests, run)
@@ -115,11 +116,13 @@ class _Commands:
         if name == "message":
             self._message(run, value.encode("utf-8", "replace"))
         elif name in _ENVELOPE:
-            self.bench.transaction = run.transaction = replace(
-                self.bench.transaction, **{_ENVELOPE[name]: value.strip("<>")}
-            )
+            self._envelope(run, **{_ENVELOPE[name]: value.strip("<>")})
         else:
             raise RunError(f"test_set: {name!r} is none of message, {', '.join(_ENVELOPE)}", call.line)
+
+    def _envelope(self, run: Run, **changed: str) -> None:
+        self.bench.transaction = run.transaction = replace(self.bench.transaction, **changed)
+        run.message_replaced(None)
 
     def _message(self, run: Run, content: bytes) -> None:
         self.bench.message = content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
@@ -141,10 +144,7 @@ class _Commands:
             return False
         envelope, content = self.bench.sent[number]
         self._message(run, content)
-        recipient = envelope.recipients[0]
-        self.bench.transaction = run.transaction = replace(
-            self.bench.transaction, sender=envelope.sender, recipient=recipient
-        )
+        self._envelope(run, sender=envelope.sender, recipient=envelope.recipients[0])
         return True
 
     def must_have_message(self, run: Run, call: Call) -> None:

@@ -21,11 +21,12 @@ REGISTRY = default_registry()
 async def test_each_step_runs_where_it_should(on_loop: bool) -> None:
     where = []
 
-    def run(clock: Callable[[], float]) -> Generator[Question, Any, Result]:
+    def run(clock: Callable[[], float] | None) -> Generator[Question, Any, Result]:
         where.append(threading.get_ident())
         assert (yield MailboxExists(("a",))) == "answer"
         where.append(threading.get_ident())
-        assert clock() >= 0
+        assert (clock is None) is on_loop
+        assert not clock or clock() >= 0
         return Result()
 
     steps = Steps(run, on_loop=on_loop)

@@ -20,7 +20,7 @@ REQUIRE = (
         ("keep;", 2),
         ('if header :contains "subject" "a" { keep; }', 2 + 2 + 2),
         ('if header :is ["to", "cc"] ["a", "b", "c"] { stop; }', 2 + (1 + 2 * 3) + 2),
-        ('if header :matches "subject" "*a*" { stop; }', 2 + (1 + 3) + 2),
+        ('if header :matches "subject" "*a*" { stop; }', 2 + (1 + 3 + 1) + 2),
         ('if not anyof (exists "a", size :over 1) { discard; } else { fileinto "b"; }', 2 + 2 + 2 + 2 + 2 + 2 + 2),
         ('if address :detail :count "gt" "to" "1" { addflag "\\\\Seen"; }', 2 + 2 + 2),
         ('vacation :days 7 "I am away";', 2),

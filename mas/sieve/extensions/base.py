@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -97,22 +97,31 @@ def check_address(checker: Checker, text: str, offset: int) -> None:
 # Controls
 
 
-def run_if(run: Run, call: Call) -> Asking:
-    """if, elsif, else [RFC5228 3.1]"""
-    for test_call, commands in call.branches:
-        if test_call is None:
-            value = True
-        else:
-            value = run.evaluate(test_call)
+def run_if(run: Run, call: Call) -> Any:
+    """if, elsif, else [RFC5228 3.1]; a generator only for what is to be done, or when a test asks."""
+    for at, (test_call, commands) in enumerate(call.branches):
+        if test_call is not None:
+            run.line = test_call.line
+            value = test_call.handler(run, test_call)
             if value.__class__ is GeneratorType:
-                value = yield from value
+                return _if_later(run, call.branches[at:], value)
+            if not value:
+                continue
+        return run.block(commands)
+    return None
+
+
+def _if_later(run: Run, branches: Sequence[tuple[Call | None, Sequence[Call]]], value: Any) -> Asking:
+    """``value``: of the first test, which asks."""
+    for test_call, commands in branches:
+        if value is None:
+            value = True if test_call is None else run.evaluate(test_call)
+        if value.__class__ is GeneratorType:
+            value = yield from value
         if value:
-            for inner in commands:
-                run.step(inner)
-                outcome = inner.definition.handler(run, inner)
-                if outcome.__class__ is GeneratorType:
-                    yield from outcome
+            yield from run.block(commands)
             return
+        value = None
 
 
 def run_stop(run: Run, call: Call) -> None:
@@ -125,14 +134,12 @@ def run_stop(run: Run, call: Call) -> None:
 
 def flags_of(run: Run, call: Call) -> tuple[str, ...] | None:
     """The flags an action files with: its ``:flags``, else the internal variable when imap4flags is in use."""
+    if "imap4flags" not in run.enabled:
+        return None
     from mas.sieve.extensions.imap4flags import split_flags
 
     given = run.tagged_list(call, "flags")
-    if given is not None:
-        return split_flags(given)
-    if "imap4flags" in run.enabled:
-        return split_flags((run.variables.get("", ""),))
-    return None
+    return split_flags((run.variables.get("", ""),) if given is None else given)
 
 
 def run_keep(run: Run, call: Call) -> None:
@@ -149,7 +156,7 @@ def run_discard(run: Run, call: Call) -> None:
 def run_fileinto(run: Run, call: Call) -> None:
     """fileinto [RFC5228 4.1]"""
     mailbox = run.argument(call, "mailbox")
-    if not mailbox or any(ord(char) < 32 for char in mailbox):
+    if not mailbox or (not mailbox.isprintable() and any(ord(char) < 32 for char in mailbox)):
         raise RunError(f"fileinto: {mailbox!r} is not a mailbox name", call.line)
     action = FileInto(
         mailbox,
@@ -201,7 +208,9 @@ def run_false(run: Run, call: Call) -> bool:
 
 def run_not(run: Run, call: Call) -> Any:
     """not [RFC5228 5.8]"""
-    value = run.evaluate(call.tests[0])
+    test_call = call.tests[0]
+    run.line = test_call.line
+    value = test_call.handler(run, test_call)
     if value.__class__ is GeneratorType:
         return _not_later(value)
     return not value
@@ -222,19 +231,20 @@ def run_anyof(run: Run, call: Call) -> Any:
 
 
 def _combine(run: Run, call: Call, stop_at: bool) -> Any:
-    for at, inner in enumerate(call.tests):
-        value = run.evaluate(inner)
+    for at, inner in enumerate(call.tests, 1):
+        run.line = inner.line
+        value = inner.handler(run, inner)
         if value.__class__ is GeneratorType:
-            return _combine_later(run, call, stop_at, at, value)
+            return _combine_later(run, value, call.tests[at:], stop_at)
         if value is stop_at:
             return stop_at
     return not stop_at
 
 
-def _combine_later(run: Run, call: Call, stop_at: bool, at: int, value: Asking) -> Asking:
+def _combine_later(run: Run, value: Asking, rest: Sequence[Call], stop_at: bool) -> Asking:
     if (yield from value) is stop_at:
         return stop_at
-    for inner in call.tests[at + 1 :]:
+    for inner in rest:
         later = run.evaluate(inner)
         if later.__class__ is GeneratorType:
             later = yield from later
@@ -258,12 +268,25 @@ def run_header(run: Run, call: Call) -> Any:
     if "mime" in call.tags:
         return run.registry.mime_header(run, call)
     names = call.lists.get("header-names") or run.arguments(call, "header-names")
+    if "index" in call.values:
+        return match(run, call, [value.strip() for value in _indexed_fields(call, run.message.header, names)], names)
     values = run.known.get(names)
-    if values is None or "index" in call.values:
-        values = [value.strip() for name in names for value in indexed(call, run.message.header(name.lower()))]
-        if "index" not in call.values:
-            run.known[names] = values
+    if values is None:
+        values = [value.strip() for name in names for value in run.message.header(name.lower())]
+        run.known[names] = values
     return match(run, call, values, names)
+
+
+def question(call: Call) -> str:
+    """As of a Definition, for header, address and envelope."""
+    names = call.lists.get("header-names") or call.lists.get("envelope-parts")
+    if names is None or "index" in call.tags or "mime" in call.tags:
+        return ""
+    return "\0".join([call.definition.name, call.tags.get("address-part", "all"), *names]).lower()
+
+
+def _indexed_fields(call: Call, fields: Callable[[str], Sequence[str]], names: Sequence[str]) -> list[str]:
+    return [value for name in names for value in indexed(call, fields(name.lower()))]
 
 
 def run_address(run: Run, call: Call) -> Any:
@@ -272,12 +295,12 @@ def run_address(run: Run, call: Call) -> Any:
         return run.registry.mime_header(run, call)
     names = call.lists.get("header-names") or run.arguments(call, "header-names")
     part = call.tags.get("address-part", "all")
+    if "index" in call.values:
+        return match(run, call, addresses(run, part, _indexed_fields(call, run.message.encoded, names)), names)
     values = run.known.get((part, names))
-    if values is None or "index" in call.values:
-        fields = [value for name in names for value in indexed(call, run.message.encoded(name.lower()))]
-        values = addresses(run, part, fields)
-        if "index" not in call.values:
-            run.known[part, names] = values
+    if values is None:
+        fields = [value for name in names for value in run.message.encoded(name.lower())]
+        values = run.known[part, names] = addresses(run, part, fields)
     return match(run, call, values, names)
 
 
@@ -372,7 +395,7 @@ BASE = Extension(
         test("not", run_not, tests=Tests.ONE, plain=True),
         test("allof", run_allof, tests=Tests.MANY, plain=True),
         test("anyof", run_anyof, tests=Tests.MANY, plain=True),
-        test("header", run_header, _HEADER_NAMES, _KEYS, tags=MATCH_TAGS, matches=True, plain=True),
+        test("header", run_header, _HEADER_NAMES, _KEYS, tags=MATCH_TAGS, matches=True, plain=True, question=question),
         test(
             "address",
             run_address,
@@ -382,6 +405,7 @@ BASE = Extension(
             matches=True,
             check=check_address_fields,
             plain=True,
+            question=question,
         ),
         test("exists", run_exists, _HEADER_NAMES, plain=True),
         test(
@@ -428,6 +452,7 @@ ENVELOPE = Extension(
             matches=True,
             needs="envelope",
             plain=True,
+            question=question,
         ),
     ),
 )

@@ -83,9 +83,9 @@ def run_hasflag(run: Run, call: Call) -> Any:
     values = [flag for name in names for flag in split_flags((read(run, name),))]
     matcher = call.matcher
     assert matcher is not None
-    if matcher.kind in ("is", "contains") and matcher.keys is None:
+    if matcher.first and matcher.kind in ("is", "contains") and matcher.keys is None:
         keys = matcher.prepare([word for key in run.arguments(call, "keys") for word in key.split()])
-        return any(matcher.find(value, keys) is not None for value in values)
+        return matcher.first(values, map(matcher.fold, values), keys, run.tick) is not None
     return match(run, call, values, ["flags"])
 
 

@@ -50,13 +50,15 @@ def run_denotify(run: Run, call: Call) -> None:
     key = run.tagged(call, "match-type")
     matcher = Matcher(call.tags.get("match-type", "is"), "i;octet")
     keys = [] if key is None else matcher.prepare([key])
+    assert matcher.first
+    first = matcher.first
     ids: dict[Notify, str] = run.state.get("notify", {})
 
     def meant(action: Action) -> bool:
         return (
             isinstance(action, Notify)
             and (not importance or action.importance == _IMPORTANCE[importance])
-            and (key is None or (action in ids and matcher.find(ids[action], keys) is not None))
+            and (key is None or (action in ids and first([ids[action]], [ids[action]], keys, run.tick) is not None))
         )
 
     run.result.actions[:] = [action for action in run.result.actions if not meant(action)]
