@@ -171,7 +171,9 @@ class OpenMailbox:
         old = dict(zip(self.snapshot.uids, self.snapshot.flags, strict=True))
         now = dict(zip(loaded.uids, loaded.flags, strict=True))
         modseq = loaded.highest_modseq
-        self.apply(Event(EventKind.EXPUNGED, self.id, modseq - 2, [uid for uid in old if uid not in now]))
+        # As old as it can be: a session that may not tell of it yet says that it knows nothing from there on.
+        first = min(modseq - 2, self.snapshot.highest_modseq + 1)
+        self.apply(Event(EventKind.EXPUNGED, self.id, first, [uid for uid in old if uid not in now]))
         different = [uid for uid, flags in now.items() if old.get(uid, flags) != flags]
         self.apply(Event(EventKind.FLAGS, self.id, modseq - 1, different, [now[uid] for uid in different]))
         new = [uid for uid in now if uid not in old]

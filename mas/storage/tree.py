@@ -33,7 +33,11 @@ _log = structlog.get_logger(area="storage")
 
 def refresh(engine: Engine) -> None:
     """Rows for directories that have none, and the other way round."""
-    finish_renames(engine)
+    try:
+        finish_renames(engine)
+    except OSError as error:
+        # Whoever asked for it is long gone; nobody else has to do without his mail for it.
+        _log.warning("interrupted rename or removal was given up", user=engine.user, error=str(error))
     there = directories(engine)
     rows = {row.directory: row for row in engine.rows.values()}
     if there == rows.keys():
@@ -238,6 +242,8 @@ def rename(engine: Engine, old: MailboxName, new: MailboxName) -> None:
         if engine.row_named(name) is not None:
             raise MailboxExists(name)
         pairs.append((row.directory, layout.directory_of(name), name))
+        if engine.nested is None and os.path.lexists(engine.path(pairs[-1][1])):
+            raise MailboxExists(name, "something that is no mailbox")
     if isinstance(layout, Nested):
         pairs = [(layout.level_of(layout.directory_of(old)), layout.level_of(layout.directory_of(new)), new)]
         _require_free(engine, pairs[0][1], new)
@@ -255,7 +261,8 @@ def _require_free(engine: Engine, directory: str, name: MailboxName) -> None:
 
 
 def finish_renames(engine: Engine) -> None:
-    """Do what ``rename`` and ``delete`` have committed to."""
+    """Do what ``rename`` and ``delete`` have committed to. Raises OSError when the disk refuses; then it is given up, and the mailboxes are
+    where they were: what is in the way of one (made by another program after a crash) must not be in the way of all."""
     with engine.mutex:
         pairs = list(engine.database.execute("SELECT old, new, name FROM renaming"))
     if not pairs:
@@ -264,22 +271,48 @@ def finish_renames(engine: Engine) -> None:
         for old, new, name in pairs:
             _finish_nested(engine, engine.nested, old, new, name)
         return
-    rows = {row.directory: row for row in engine.rows.values()}
-    for old, new, _ in pairs:
-        with contextlib.suppress(FileNotFoundError):
-            disk.rename(engine.path(old), engine.path(new))
-        if engine.location.control:
-            with contextlib.suppress(FileNotFoundError):
-                disk.rename(engine.control(old), engine.control(new))
+    moved: list[tuple[str, str, str]] = []
+    refused: OSError | None = None
+    for pair in pairs:
+        try:
+            _move(engine, *pair[:2])
+        except OSError as error:
+            refused = error
+            while moved:
+                old, new, _ = moved[-1]
+                try:
+                    _move(engine, new, old)
+                except OSError:
+                    break
+                moved.pop()
+            break
+        moved.append(pair)
     disk.fsync_directory(engine.location.root)
     if engine.location.control:
         disk.fsync_directory(engine.location.control)
+    rows = {row.directory: row for row in engine.rows.values()}
     with engine.transaction(durable=True) as transaction:
-        for old, new, name in pairs:
+        for old, new, name in moved:
             if (row := rows.get(old)) is not None:
-                row.name, row.directory = name, new
+                row.name, row.directory = MailboxName(name), new
                 transaction.tree_changed(row)
         transaction.execute("DELETE FROM renaming")
+    if refused is not None:
+        raise refused
+
+
+def _move(engine: Engine, old: str, new: str) -> None:
+    """The directory of a mailbox, and its other below ``CONTROL=``: both or none. Those that are not there were moved before."""
+    with contextlib.suppress(FileNotFoundError):
+        disk.rename(engine.path(old), engine.path(new))
+    if engine.location.control:
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                disk.rename(engine.control(old), engine.control(new))
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.rename(engine.path(new), engine.path(old))
+            raise
 
 
 def _finish_nested(engine: Engine, directories: NestedDirectories, old: str, new: str, name: str) -> None:

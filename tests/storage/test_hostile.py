@@ -10,10 +10,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from mas.errors import StorageUnavailable
-from mas.storage import maintenance, uidlist
+from mas.errors import MailboxExists, StorageUnavailable
+from mas.storage import disk, maintenance, uidlist
 from mas.storage.mime.section import Section
-from mas.storage.model import INBOX, Column, Flags, StoreOp
+from mas.storage.model import INBOX, Column, Flags, MailboxName, StoreOp
 from mas.storage.store import MaildirStore
 from mas.user import User
 from tests.storage.test_account import MESSAGE, contents, put
@@ -102,4 +102,49 @@ async def test_damaged_keywords_file(stores: Callable[..., MaildirStore], user: 
     await selection.store([1], StoreOp.ADD, Flags(0, frozenset({"Play"})))
     flags = selection.snapshot.flags[0] >> 5
     assert {name for n, name in enumerate(selection.snapshot.keywords) if flags >> n & 1} == {"Work", "Play"}
+    assert await maintenance.check(account) == []
+
+
+async def test_a_rename_onto_what_is_no_mailbox(store: MaildirStore, user: User) -> None:
+    account = await store.open(user)
+    for name in ("A", "A.x"):
+        await account.create(MailboxName(name))
+    (user.home / "Maildir/.B.x").write_bytes(b"a file of somebody")
+    with pytest.raises(MailboxExists):
+        await account.rename(MailboxName("A"), MailboxName("B"))
+    assert {info.name for info in await account.list()} == {"INBOX", "A", "A.x"}
+    assert await maintenance.check(account) == []
+
+
+@pytest.mark.parametrize("location", ["", ":CONTROL={control}"])
+async def test_an_interrupted_rename_that_cannot_be_finished(
+    stores: Callable[..., MaildirStore], user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    """Another program made a mailbox of that name meanwhile: both are there, with their mail, and everybody can go on."""
+    user = User(user.name, user.home, user.location + location.format(control=tmp_path / "control"))
+    first = stores()
+    account = await first.open(user)
+    for name in ("A", "A.x"):
+        await account.create(MailboxName(name))
+        await put(first, account, name)
+
+    class Killed(BaseException):
+        """The process is no more."""
+
+    def kill(step: str, path: str) -> None:
+        if step == "rename" and path.endswith("/.B.x"):
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "failpoint", kill)
+        with pytest.raises(Killed):
+            await account.rename(MailboxName("A"), MailboxName("B"))
+    cur = user.home / "Maildir/.B.x/cur"
+    cur.mkdir(parents=True)
+    (cur / "1.M1P1.host:2,S").write_bytes(MESSAGE)
+    account = await stores().open(user)
+    statuses = dict(zip(["A.x", "B.x"], await account.status([MailboxName("A.x"), MailboxName("B.x")]), strict=True))
+    assert {name: status.messages if status else None for name, status in statuses.items()} == {"A.x": 1, "B.x": 1}
+    names = {info.name for info in await account.list() if info.selectable}
+    assert names in ({"INBOX", "A", "A.x", "B.x"}, {"INBOX", "B", "A.x", "B.x"})
     assert await maintenance.check(account) == []

@@ -150,9 +150,13 @@ async def _execute(session: Session, command: Command) -> None:
     if session.selection is not None:
         view = session.view
         session.announce(expunge=done.expunge, uid=done.uid)
-        if session.qresync and view is not None and view.held_modseq and done.code is None:
+        if session.qresync and view is not None and view.held_modseq:
             # Expunges wait, and MODSEQs above theirs were told: the client must not think it has heard all [RFC7162 6].
-            done = dataclasses.replace(done, code=highestmodseq(view.held_modseq - 1))
+            code = highestmodseq(view.held_modseq - 1)
+            if done.code is None:
+                done = dataclasses.replace(done, code=code)
+            else:
+                session.ok(b"Expunges wait.", code)
     _tag(session, command.tag, done)
 
 

@@ -339,6 +339,7 @@ async def _tell_vanished(session: Session, selection: Selection, view: View, com
         return
     uids = resolve(command.messages, max(selection.snapshot.uid_next - 1, 1))
     resync = await selection.resync(Modseq(command.changed_since), uids)
+    view.absorb(selection.take_changes())
     here = set(view.uids) if resync.vanished else set()
     vanished = [uid for uid in resync.vanished if uid not in here]
     if vanished:

@@ -95,6 +95,7 @@ async def _resynchronize(session: Session, view: View, known: Qresync) -> None:
     if known.known_uids is not None:
         uids = resolve(known.known_uids, max(selection.snapshot.uid_next - 1, 1))
     resync = await selection.resync(Modseq(known.modseq), uids)
+    view.absorb(selection.take_changes())
     if known.known_sequence is not None:
         numbers, values = [resolve(one, 0xFFFFFFFF) for one in known.known_sequence]
         matched = last_match(numbers, values, view.uids)
