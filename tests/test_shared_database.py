@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from mas.shared_database import open_shared
+from tests.support.forks import in_a_child
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, process INT); CREATE INDEX IF NOT EXISTS by_process ON entry (process)"
 
@@ -19,6 +20,7 @@ def open_and_write(path: Path, process: int) -> None:
     database.execute("INSERT INTO entry (process) VALUES (?)", (process,))
 
 
+@in_a_child
 def test_processes_that_make_the_file_at_the_same_moment(tmp_path: Path) -> None:
     """Switching a new file to WAL is not waited for by SQLite's busy timeout: about one start of four processes in five failed."""
     for attempt in range(20):

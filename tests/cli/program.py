@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from unittest import mock
 
 import mas.cli
 from mas.auth.schema import QUERY
+from tests.support.forks import context
 
 
 def run_program(*arguments: str, config: Path | str = "", stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -47,17 +47,13 @@ def run(*arguments: str, config: Path | str = "", stdin: str = "") -> subprocess
     return subprocess.CompletedProcess(list(arguments), code, output.getvalue(), errors.getvalue())
 
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["__main__", "tests.cli.program", "tests.cli.imported"])
-
-
 def run_forked(*arguments: str, config: Path | str = "", stdin: str = "") -> subprocess.CompletedProcess[str]:
     """The same in a process of its own, which may change its user, without that second: its parent has imported everything already."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         given.write(stdin.encode())
         given.seek(0)
         streams = [DupFd(file.fileno()) for file in (given, output, errors)]
-        process = _forks.Process(target=_forked, args=(arguments, str(config), streams))
+        process = context.Process(target=_forked, args=(arguments, str(config), streams))
         process.start()
         process.join(100)
         if process.exitcode is None:

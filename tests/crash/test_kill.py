@@ -1,8 +1,7 @@
 """A process is killed before each durable step of each operation: afterwards no acknowledged message is lost, no uid names another message,
 the counters are what is counted, and index and Maildir agree.
 
-The child is a fork that stops in the failpoint as SIGKILL would stop it: no clean-up runs. What it was answered before comes back through a
-pipe.
+The child stops in the failpoint by SIGKILL: no clean-up runs. What it was answered before comes back through a pipe.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from mas.storage.model import DELETED, FLAGGED, INBOX, SEEN, Flags, MailboxName,
 from mas.storage.store import MaildirStore
 from mas.user import User
 from tests.storage.conftest import config
+from tests.support.forks import Say, forked
 
 pytestmark = pytest.mark.slow
 
@@ -146,38 +146,32 @@ def user_in(directory: Path, layout: str = "") -> User:
 
 def run_child(directory: Path, operation: Operation, stop_at: int, layout: str = "") -> tuple[bool, bool]:
     """``(stopped at that step, operation was acknowledged)``."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        steps = 0
+    ended = forked(stopping, directory, operation, stop_at, layout)
+    assert ended.code in (0, -signal.SIGKILL)
+    return ended.code != 0, bool(ended.said)
 
-        def failpoint(name: str, path: str) -> None:
-            nonlocal steps
-            steps += 1
-            if steps == stop_at:
-                os.kill(os.getpid(), signal.SIGKILL)
 
-        async def main() -> None:
-            store = MaildirStore(config(directory))
-            account = await store.open(user_in(directory, layout))
-            disk.failpoint = failpoint
-            await operation(store, account)
-            os.write(writer, b"done")
-            await store.blocking.settle()
-            disk.failpoint = None
-            await store.close()
+def stopping(say: Say, directory: Path, operation: Operation, stop_at: int, layout: str) -> None:
+    """The child."""
+    steps = 0
 
-        try:
-            asyncio.run(main())
-        except BaseException:
-            os._exit(3)
-        os._exit(0)
-    os.close(writer)
-    acknowledged = os.read(reader, 4) == b"done"
-    os.close(reader)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, f"child failed with {status:#x}"
-    return os.WIFSIGNALED(status), acknowledged
+    def failpoint(name: str, path: str) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == stop_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def main() -> None:
+        store = MaildirStore(config(directory))
+        account = await store.open(user_in(directory, layout))
+        disk.failpoint = failpoint
+        await operation(store, account)
+        say("done")
+        await store.blocking.settle()
+        disk.failpoint = None
+        await store.close()
+
+    asyncio.run(main())
 
 
 State = dict[str, dict[int, bytes]]

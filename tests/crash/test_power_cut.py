@@ -1,18 +1,16 @@
 """The power fails before each durable step of each operation, and after its answer. What was not fsynced is lost, or some of it is.
 
-Afterwards nothing that anybody was told is taken back: not a message, uid, flag or modseq, not a mailbox, not quota's count. The child is a
-fork of this process on a ``Disk`` that knows what was fsynced.
+Afterwards nothing that anybody was told is taken back: not a message, uid, flag or modseq, not a mailbox, not quota's count. The child
+works on a ``Disk`` that knows what was fsynced.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import shutil
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +35,13 @@ from tests.crash.test_kill import (
     user_in,
 )
 from tests.storage.conftest import config
+from tests.support.forks import Say, forked
 from tests.support.power import Disk
 
 pytestmark = pytest.mark.slow
 
+CUT = 9
+"""The exit code of a child whose power failed."""
 Told = dict[str, Any]
 
 
@@ -78,48 +79,42 @@ def run_child(
     directory: Path, after: Path, operation: Operation, stop_at: int, seed: int, layout: str = ""
 ) -> tuple[bool, Told | None]:
     """``(the power failed at that step, what was told after the answer)``. What the disk has then is ``after``."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        steps = 0
-        chance = random.Random(seed) if seed else None
-        kept: list[Disk] = []
+    ended = forked(stopping, directory, after, operation, stop_at, seed, layout)
+    assert ended.code in (0, CUT)
+    return ended.code == CUT, ended.said[0] if ended.said else None
 
-        def cut(status: int) -> None:
-            disk.failpoint = None
-            kept[0].cut(after, chance)
-            os._exit(status)
 
-        def failpoint(name: str, path: str) -> None:
-            nonlocal steps
-            steps += 1
-            if steps == stop_at:
-                cut(9)
+def stopping(
+    say: Say, directory: Path, after: Path, operation: Operation, stop_at: int, seed: int, layout: str
+) -> None:
+    """The child."""
+    steps = 0
+    chance = random.Random(seed) if seed else None
+    kept: list[Disk] = []
 
-        async def main() -> None:
-            kept.append(Disk(directory))
-            kept[0].watch()
-            store = MaildirStore(config(directory))
-            account = await store.open(user_in(directory, layout))
-            disk.failpoint = failpoint
-            await operation(store, account)
-            disk.failpoint = None
-            os.write(writer, json.dumps(await tell(account)).encode())
-            cut(0)
+    def cut(status: int) -> None:
+        disk.failpoint = None
+        kept[0].cut(after, chance)
+        os._exit(status)
 
-        try:
-            asyncio.run(main())
-        except BaseException as error:
-            os.write(2, "".join(traceback.format_exception(error)).encode())
-            os._exit(3)
-    os.close(writer)
-    said = b""
-    while piece := os.read(reader, 1 << 16):
-        said += piece
-    os.close(reader)
-    _, status = os.waitpid(child, 0)
-    assert os.WEXITSTATUS(status) in (0, 9), f"child failed with {status:#x}"
-    return os.WEXITSTATUS(status) == 9, json.loads(said) if said else None
+    def failpoint(name: str, path: str) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == stop_at:
+            cut(CUT)
+
+    async def main() -> None:
+        kept.append(Disk(directory))
+        kept[0].watch()
+        store = MaildirStore(config(directory))
+        account = await store.open(user_in(directory, layout))
+        disk.failpoint = failpoint
+        await operation(store, account)
+        disk.failpoint = None
+        say(await tell(account))
+        cut(0)
+
+    asyncio.run(main())
 
 
 async def look(directory: Path, layout: str = "") -> Told:
@@ -233,13 +228,14 @@ def test_power_cut_at_every_step(
     pytest.fail(f"more than {STEPS} steps")
 
 
+async def deliver(store: MaildirStore, account: MaildirAccount) -> None:
+    await save(store, account, range(1, 2))
+
+
 def test_first_delivery_of_a_new_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Directories are new as well."""
     directory, after = tmp_path / "home", tmp_path / "after"
     directory.mkdir()
-
-    async def deliver(store: MaildirStore, account: MaildirAccount) -> None:
-        await save(store, account, range(1, 2))
 
     stopped, told = run_child(directory, after, deliver, 1000, 0)
     assert not stopped

@@ -278,15 +278,6 @@ def test_what_a_real_24_means(text: str, key: str, value: Any) -> None:
     assert (found or None if value is None else found) == value
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [],
-)
-def test_what_has_no_counterpart(text: str, said: str) -> None:
-    _, done = converted("dovecot_config_version = 2.4.1\n" + text)
-    assert any(said in str(remark) for remark in done.remarks), done.remarks
-
-
 def test_the_group_of_default_mailboxes() -> None:
     tree, _ = converted(
         "dovecot_config_version = 2.4.1\nnamespace inbox {\n inbox = yes\n @mailbox_defaults = english\n}\n"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mas.metrics import cells, health, table
+from tests.support.forks import in_a_child
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,10 @@ OPEN = table.CONNECTIONS["imap"]
 FETCH = table.IMAP_COMMAND_SECONDS["FETCH"]
 
 
+@in_a_child
 def test_what_the_dead_counted_stays_and_what_they_held_does_not() -> None:
+    cells.share()
+
     def work() -> None:
         SAVED.add(3)
         OPEN.add(2)
@@ -122,7 +126,9 @@ def test_a_worker_is_silent_when_its_heart_has_not_beaten_for_a_while() -> None:
     assert health.silent(cells.rows(), 7, 1, born=95.0, now=111.0) == [0], "another generation's"
 
 
+@in_a_child
 def test_a_dead_workers_heartbeat_holds_until_it_is_old() -> None:
+    cells.share()
     in_worker(1, lambda: health.beat(0, generation=7, now=100.0))
     assert health.silent(cells.rows(), 7, 1, born=1.0, now=109.0) == []
     assert health.silent(cells.rows(), 7, 1, born=1.0, now=111.0) == [0]

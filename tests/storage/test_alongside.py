@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mas.storage.alongside import Alongside
+from tests.support.forks import in_a_child
 
 
 def test_wait_returns_when_all_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +50,7 @@ def test_a_disk_that_refuses_is_a_line_in_the_log(
     assert "was not fsynced" in said.out + said.err
 
 
+@in_a_child
 def test_a_fork_has_threads_of_its_own(tmp_path: Path) -> None:
     alongside = Alongside()
     with open(tmp_path / "list", "wb") as file:

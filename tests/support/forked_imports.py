@@ -1,4 +1,5 @@
-"""What every process of ``run_forked`` has imported already: all that ``mas`` imports for its commands, and the driver of SQLite."""
+"""What children of ``tests.support.forks`` have imported already: all that ``mas`` imports for its commands, the driver of SQLite, and
+where the work of children is."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import pkgutil
 import sqlalchemy.dialects.sqlite.aiosqlite as aiosqlite
 
 import mas.cli
+import tests.cli.program
+import tests.crash.test_power_cut  # noqa: F401
 from mas.config import Config
 from mas.server.preload import preload
 
