@@ -95,7 +95,7 @@ class MaildirAccount(LiveAccount):
             self.quotas.settle(self.sums())
             self.engine.keep_reserve()
 
-        await self.write(work, removes=True)
+        await self.write(work, removes=True, before=self.engine.open)
         await self.make_special()
 
     async def list(self) -> Sequence[MailboxInfo]:
@@ -297,6 +297,7 @@ class MaildirAccount(LiveAccount):
             if first < row.uid_next:
                 with self.engine.transaction(durable=False) as transaction:
                     row.first_recent, row.recent = row.uid_next, 0
+                    row.pending = 1  # they may leave new/
                     transaction.touch(row)
             return first
 
@@ -330,6 +331,11 @@ class MaildirAccount(LiveAccount):
     async def _flush(self, mailbox_id: int) -> None:
         while mailbox_id not in self.selections and await self._flush_some(mailbox_id):
             pass
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether ``flush_all`` may have something to do."""
+        return bool(self._expunged) or any(face.pending for face in self.faces.values())
 
     async def flush_all(self) -> None:
         """Every file has the name that its flags ask for, and those of expunged messages are gone."""

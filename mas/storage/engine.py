@@ -15,7 +15,8 @@ directories' times) may be lost in a power cut, and are worked out again. Lines 
 (another boot id than the last writer's, and not marked clean) takes nothing that the index knows of files for granted: every mailbox is
 scanned before it is served, a list that lost lines is written anew, and modseqs go on above any that can have been given. With a disk
 that keeps what it says it keeps, none is lost; with one that lies, clients still learn of every change from then on.
-A killed process loses nothing: the WAL is in the page cache.
+A killed process loses nothing: the WAL is in the page cache. An account at rest is closed with its WAL as it is (``schema``), and marked
+clean.
 
 Invariants:
 1. fsync(message), link or rename, fsync(directory), uidlist, index commit, generation, then the answer.
@@ -131,7 +132,10 @@ class Engine:
         self._boot = ""
         self.uid_validity = 0
         self._stale = True
+        self._rests = 0
         self._synchronous = False
+        self._for_readers = False
+        self._dotlocks = 0
         self._published = Published(0, 0)
         self.alongside = Alongside()
         self.begun_anew = False
@@ -158,7 +162,9 @@ class Engine:
     # Opening and closing
 
     def open(self) -> None:
-        """Make what is missing, open lock and index. Raises StorageUnavailable, DiskFull."""
+        """Make what is missing, open the lock; once. Raises StorageUnavailable, DiskFull."""
+        if self._lock is not None:
+            return
         with disk.meaning():
             for part in ("cur", "new", "tmp"):
                 disk.make_directories(os.path.join(self.location.inbox, part))
@@ -169,34 +175,42 @@ class Engine:
             self._lock = AccountLock(self.location.lock_file, self.config.mail.lock_timeout)
 
     def close(self) -> None:
-        """Mark the index clean when something is not fsynced, and let go of everything."""
-        with disk.meaning(), self.mutex:
-            if self._database is not None and self._lock is not None and self._boot == BOOT_ID:
-                self._lock.acquire()
-                try:
-                    self._set_synchronous(durable=True)
-                    self._database.execute("UPDATE account SET boot = ''")
-                    self._lock.advance()
-                finally:
-                    self._lock.release()
-            self._drop()
-            disk.discard(self._dotlock_source)
-            if self._lock is not None:
-                self._lock.close()
-                self._lock = None
-
-    def park(self) -> None:
-        """Close the database until it is asked again: an idle account costs no connection. Not while someone writes."""
-        if self._writer.acquire(blocking=False):
+        """Mark the index clean, and let go of everything."""
+        with disk.meaning():
             try:
-                self._drop()
+                if self._lock is not None and self._database is not None and not self._stale:
+                    with self.exclusive():
+                        self.rest()
             finally:
-                self._writer.release()
+                self._drop()
+                if self._dotlocks > 1:
+                    disk.discard(self._dotlock_source)
+                if self._lock is not None:
+                    self._lock.close()
+                    self._lock = None
+
+    def rest(self) -> None:
+        """Inside ``exclusive``: mark the index clean and close it until it is asked again. An idle account costs no connection.
+
+        The mark is not fsynced: it lies in the WAL behind all that it speaks of, and is lost with any of it.
+        """
+        with self.mutex:
+            try:
+                if self._boot == BOOT_ID:
+                    self._set_synchronous(durable=False)
+                    disk.step("rest", self.location.index_file)
+                    self.database.execute("UPDATE account SET boot = ''")
+                    self._boot = ""
+                    self._rests = self.lock.rest()
+            except apsw.FullError:
+                pass  # without the mark the Maildir is looked through after the next start of the system
+            finally:
+                self._drop()
 
     def _drop(self) -> None:
         with self.mutex:
             if self._database is not None:
-                self._database.close()
+                schema.close_database(self._database, self.location.index_file)
                 self._database = None
 
     @property
@@ -218,7 +232,8 @@ class Engine:
         """The connection, opened when parked. The caller holds ``mutex``."""
         if self._database is None:
             self._database, new = schema.open_database(self.location.index_file)
-            self._synchronous = False
+            self._synchronous = not new
+            self._for_readers = False
             self._database.create_scalar_function("header_holds", _header_holds, 3, deterministic=True)
             status = os.stat(self.location.index_file)
             self._identity = (status.st_dev, status.st_ino)
@@ -256,7 +271,11 @@ class Engine:
                 with self.exclusive():
                     pass
             with self.mutex:
-                yield self.database
+                database = self.database
+                if not self._for_readers:
+                    schema.for_readers(database)
+                    self._for_readers = True
+                yield database
 
     # Writing
 
@@ -283,6 +302,8 @@ class Engine:
                 self._stale = True
             database = self.database
             if not self._stale and self._generation == self.lock.generation:
+                if self._rests != self.lock.rests:
+                    self._boot, self._rests = "", self.lock.rests
                 return
             with database:  # one look at the file, not one a statement
                 self.rows = index.load_rows(database)
@@ -290,7 +311,7 @@ class Engine:
                     "SELECT modseq, boot, uid_validity FROM account"
                 )
                 self._read_events(database)
-            self._generation = self.lock.generation
+            self._generation, self._rests = self.lock.generation, self.lock.rests
             self._stale = False
             published = self._published
             published.whole = True
@@ -453,8 +474,9 @@ class Engine:
         return True
 
     def dotlock(self, path: str) -> contextlib.AbstractContextManager[str]:
-        """Hold Dovecot's lock of a file, inside ``exclusive``."""
-        return dotlock(path, self.config.mail.lock_timeout, self._dotlock_source)
+        """Hold Dovecot's lock of a file, inside ``exclusive``. The second time is the first that a file to link pays for itself."""
+        self._dotlocks += 1
+        return dotlock(path, self.config.mail.lock_timeout, self._dotlock_source if self._dotlocks > 1 else "")
 
     @property
     def _dotlock_source(self) -> str:

@@ -124,7 +124,7 @@ def flush_names(engine: Engine, row: MailboxRow, told: int) -> bool:
                 (row.id, told, BATCH - len(waiting)),
             )
     if not waiting:
-        if row.pending and row.uid_next <= told:
+        if row.pending:
             with engine.transaction(durable=False) as transaction:
                 row.pending = 0
                 transaction.touch(row)
@@ -150,6 +150,6 @@ def flush_names(engine: Engine, row: MailboxRow, told: int) -> bool:
             "UPDATE message SET file = ?, pending = 0 WHERE mailbox_id = ? AND uid = ?", updates
         )
         watch.record()
-        row.pending = int(len(waiting) == BATCH or row.uid_next > told)
+        row.pending = int(len(waiting) == BATCH)
         transaction.touch(row)
     return len(waiting) == BATCH

@@ -236,7 +236,10 @@ class Transaction:
         row.highest_modseq = modseq
         if any(message.content_id is None for message in messages):
             self.unparsed.add(row.id)
-        row.pending |= int(any(m.pending or m.file.startswith("new/") for m in messages))
+        told = row.first_recent
+        row.pending |= int(
+            any(m.pending or (uid < told and m.file.startswith("new/")) for uid, m in zip(uids, messages, strict=True))
+        )
         self.touch(row)
         self.record(Event(EventKind.NEW, row.id, modseq, list(uids), flags))
         return uids

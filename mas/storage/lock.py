@@ -3,7 +3,7 @@
 ``mas-index.lock`` is one small file with two uses. ``flock`` on it: one writer an account, in whichever process (SQLite's own waiting is
 a sleep loop; four writers wait seconds in it, and milliseconds here). Its first 8 bytes: the generation, one higher after every commit,
 written with ``pwrite`` so that inotify watchers of the file wake up, and mapped by everyone, so that "has anything changed?" is a read of
-memory.
+memory. The next 8 count how often a process at rest marked the index clean, which changes nothing else.
 
 The dotlock is the other lock, Dovecot's: held while ``dovecot-uidlist`` or ``dovecot-keywords`` change.
 """
@@ -36,15 +36,20 @@ class AccountLock:
 
     def _open(self) -> None:
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if os.fstat(self._fd).st_size < _COUNTER.size:
-            os.ftruncate(self._fd, _COUNTER.size)
-        self._map = mmap.mmap(self._fd, _COUNTER.size, prot=mmap.PROT_READ)
+        if os.fstat(self._fd).st_size < 2 * _COUNTER.size:
+            os.ftruncate(self._fd, 2 * _COUNTER.size)
+        self._map = mmap.mmap(self._fd, 2 * _COUNTER.size, prot=mmap.PROT_READ)
         self._counter = memoryview(self._map).cast("Q")
 
     @property
     def generation(self) -> int:
         """Commits so far, of all processes."""
         return self._counter[0]
+
+    @property
+    def rests(self) -> int:
+        """How often a process has marked the index clean."""
+        return self._counter[1]
 
     def acquire(self) -> None:
         """Wait for the lock. Raises StorageUnavailable when another process holds it for longer than the timeout."""
@@ -75,6 +80,12 @@ class AccountLock:
         generation = self.generation + 1
         os.pwrite(self._fd, _COUNTER.pack(generation), 0)
         return generation
+
+    def rest(self) -> int:
+        """Count that the index was marked clean; the lock is held. Returns the new number."""
+        rests = self.rests + 1
+        os.pwrite(self._fd, _COUNTER.pack(rests), _COUNTER.size)
+        return rests
 
     def close(self) -> None:
         self._counter.release()

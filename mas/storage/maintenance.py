@@ -87,10 +87,15 @@ async def recalculate(account: MaildirAccount) -> tuple[list[QuotaUsage], bool]:
 
 
 async def tidy(account: MaildirAccount) -> None:
-    """In an idle moment: remove contents that no message has, shorten uid lists that are mostly of the dead, forget unused keywords."""
+    """In an idle moment: remove contents that no message has, shorten uid lists that are mostly of the dead, forget unused keywords, and
+    let the index rest."""
+    engine = account.engine
 
     def work() -> None:
-        engine = account.engine
+        clean()
+        engine.rest()
+
+    def clean() -> None:
         with engine.mutex:
             ((garbage,),) = index.fetch_all(engine.database, "SELECT garbage FROM account")
         engine.keep_reserve()

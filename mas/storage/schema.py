@@ -10,6 +10,9 @@ A schema of another version is not migrated but made anew from the Maildir: the 
 
 from __future__ import annotations
 
+import contextlib
+import os
+
 import apsw
 
 VERSION = 2
@@ -121,20 +124,26 @@ CREATE TABLE renaming (old TEXT PRIMARY KEY, new TEXT NOT NULL, name TEXT NOT NU
 """
 
 
+WAL_KEPT = 128 << 10
+"""Octets of the WAL up to which a connection leaves it when it closes: the next one reads it through."""
+
+
 def open_database(path: str) -> tuple[apsw.Connection, bool]:
-    """Open or make the index. Returns it and whether it is new (empty). Raises apsw errors; the caller holds the account's lock."""
+    """Open or make the index. Returns it and whether it is new (empty). Raises apsw errors; the caller holds the account's lock.
+
+    It has what a delivery needs; ``for_readers`` follows where somebody reads. Commits are fsynced unless it is new.
+    """
     database = apsw.Connection(path)
     database.set_busy_timeout(10_000)
     # A statement is planned once. Without this SQLite plans it anew for each other uid that is bound to it: three times its cost.
     database.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-    database.pragma("journal_mode", "wal")
-    database.pragma("synchronous", 1)
-    database.pragma("cache_size", -4096)
-    database.pragma("mmap_size", 1 << 28)
-    database.pragma("temp_store", 2)
+    # The last connection would write the WAL into the file, with two fsyncs, and remove it; the next would make it again, with two more.
+    database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     version = database.pragma("user_version")
     if version == VERSION:
         return database, False
+    database.pragma("journal_mode", "wal")  # the file keeps it
+    database.pragma("synchronous", 1)
     with database:
         for (name,) in list(
             database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
@@ -143,3 +152,19 @@ def open_database(path: str) -> tuple[apsw.Connection, bool]:
         database.execute(_SCHEMA)
         database.execute(f"PRAGMA user_version = {VERSION}")
     return database, True
+
+
+def for_readers(database: apsw.Connection) -> None:
+    """Settings that pay where more is read than a few rows."""
+    database.pragma("cache_size", -4096)
+    database.pragma("mmap_size", 1 << 28)
+    database.pragma("temp_store", 2)
+
+
+def close_database(database: apsw.Connection, path: str) -> None:
+    """Close a connection, and first empty a WAL that has grown; not while another process uses it."""
+    with contextlib.suppress(apsw.Error, OSError):
+        if os.stat(f"{path}-wal").st_size > WAL_KEPT:
+            database.set_busy_timeout(0)
+            database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    database.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mas.errors import MasError
-from mas.storage import disk, metadata, transfer, uidlist
+from mas.storage import disk, maintenance, metadata, transfer, uidlist
 from mas.storage import verify as verifying
 from mas.storage.account import MaildirAccount
 from mas.storage.mime.section import Section
@@ -121,6 +121,16 @@ async def op_delete(store: MaildirStore, account: MaildirAccount) -> None:
 
 async def op_metadata(store: MaildirStore, account: MaildirAccount) -> None:
     await account.set_metadata(INBOX, {"/private/comment": b"new", "/private/x": None})
+
+
+async def op_rest(store: MaildirStore, account: MaildirAccount) -> None:
+    """Nobody uses the account any more: the index is marked clean and closed, and opened again by a delivery."""
+    selection = await account.select(INBOX)
+    await selection.store([2, 5], StoreOp.ADD, Flags(FLAGGED))
+    await selection.close()
+    await maintenance.tidy(account)
+    await save(store, account, range(100, 101))
+    await maintenance.tidy(account)
 
 
 async def op_delete_above(store: MaildirStore, account: MaildirAccount) -> None:
@@ -260,6 +270,8 @@ def check(name: str, state: State, acknowledged: bool, step: int) -> None:
     assert lost <= gone, f"step {step}: lost {lost}"
     if name == "save" and acknowledged:
         assert {100, 101, 102} <= inbox
+    if name == "rest" and acknowledged:
+        assert 100 in inbox
     if name in ("copy", "move") and acknowledged:
         assert numbers(state, "Archive") == {1, 2, 6}
     if name == "copy":

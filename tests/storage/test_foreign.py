@@ -254,7 +254,7 @@ async def test_index_damaged_under_a_session(selection: MaildirSelection, user: 
     """The session goes on: the uids are the uid list's, so only the modseqs are new."""
     account = selection._account
     before = selection.snapshot.highest_modseq
-    await account.blocking.run(account.engine.park)
+    await account.write(account.engine.rest)
     (user.home / "Maildir/mas-index.sqlite").write_bytes(os.urandom(30_000))
     done = await selection.store([2], StoreOp.ADD, Flags(FLAGGED))
     assert [(row.uid, row.flags) for row in done.changed] == [(2, SEEN | KEYWORD_A | FLAGGED)]

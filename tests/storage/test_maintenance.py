@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from mas.errors import MailboxForbidden
-from mas.storage import contents, index, maintenance
+from mas.storage import contents, index, maintenance, schema
+from mas.storage.engine import BOOT_ID
 from mas.storage.model import DELETED, INBOX, Column, Flags, MailboxName, StoreOp
 from mas.storage.store import MaildirStore
 from mas.user import User
@@ -100,3 +101,56 @@ async def test_special_uses_outlive_the_index(stores: Callable[..., MaildirStore
     await account.delete(MailboxName("Old.Bin"))
     await account.create(MailboxName("Second"), ["\\Trash"])
     assert await uses() == {"Second": {"\\Trash"}}
+
+
+async def test_rest_marks_clean_for_everybody(stores: Callable[..., MaildirStore], user: User) -> None:
+    """Who wrote last before a process let the index rest begins the boot again with his next commit; sessions are not woken for it."""
+    one, two = stores(), stores()
+    here, there = await one.open(user), await two.open(user)
+
+    async def boot() -> str:
+        ((found,),) = await here.write(lambda: index.fetch_all(here.engine.database, "SELECT boot FROM account"))
+        return str(found)
+
+    await put(one, here)
+    await put(two, there)
+    await here.catch_up()
+    assert await boot() == BOOT_ID
+    await maintenance.tidy(there)
+    assert there.engine.parked
+    assert here.current
+    assert await boot() == ""
+    await put(one, here)
+    assert await boot() == BOOT_ID
+    await put(two, there)
+    await maintenance.tidy(here)
+    await maintenance.tidy(there)
+    assert await boot() == ""
+
+
+async def test_rest_leaves_a_small_wal(store: MaildirStore, user: User) -> None:
+    """A delivery's is read by the next one, a large one goes into the file."""
+    account = await store.open(user)
+    wal = user.home / "Maildir/mas-index.sqlite-wal"
+    for _ in range(2):
+        await put(store, account)
+        await maintenance.tidy(account)
+    assert 0 < wal.stat().st_size <= schema.WAL_KEPT
+    await put(store, account, octets=[b"Subject: %d\r\n\r\n" % n + b"x" * 5000 for n in range(200)])
+    assert wal.stat().st_size > schema.WAL_KEPT
+    await maintenance.tidy(account)
+    assert wal.stat().st_size == 0
+    assert await maintenance.check(account) == []
+
+
+async def test_closing_a_delivered_account_opens_nothing(store: MaildirStore, user: User) -> None:
+    """Mail that nobody has seen stays in new/ under its name."""
+    account = await store.open(user)
+    await put(store, account, delivery=True)
+    unfinished = [account.unfinished]
+    selection = await account.select(INBOX)
+    unfinished.append(account.unfinished)
+    await selection.close()
+    unfinished.append(account.unfinished)
+    assert unfinished == [False, True, False]
+    assert len(list((user.home / "Maildir/cur").iterdir())) == 1
