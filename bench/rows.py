@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bench.client import Imap, Lmtp
-from bench.servers import PASSWORD, Server
+from bench.servers import PASSWORD, SIEVE_USERS, Server
 
 BIG_USER, COPY_USER, DELIVER_USER, SMALL_USER, IDLE_USER = 0, 1, 2, 3, 4
+_PLAIN_USERS = range(DELIVER_USER + 4, DELIVER_USER + 16)
 _ATTRIBUTES = b"(FLAGS ENVELOPE BODYSTRUCTURE INTERNALDATE RFC822.SIZE)"
 _FIELDS = b"(From To Cc Subject Date Message-ID References In-Reply-To Content-Type List-Id)"
 
@@ -84,12 +85,12 @@ def fill(imap: Imap, mailbox: str, mail: list[bytes]) -> None:
         imap.run(b"APPEND " + mailbox.encode() + parts)
 
 
-def _deliver(bench: Bench, connections: int, messages: int) -> None:
+def _deliver(bench: Bench, connections: int, messages: int, users: Sequence[int] = _PLAIN_USERS) -> None:
     def work(number: int) -> None:
         lmtp = Lmtp(bench.server.lmtp)
         for at in range(messages // connections):
             lmtp.deliver(
-                bench.server.user(DELIVER_USER + 4 + (number + at) % 12),
+                bench.server.user(users[(number + at) % len(users)]),
                 bench.mail[(number * 131 + at) % len(bench.mail)],
             )
         lmtp.close()
@@ -110,6 +111,11 @@ def deliver_one(bench: Bench) -> None:
 @row("LMTP delivery, 4 connections")
 def deliver_four(bench: Bench) -> None:
     _deliver(bench, 4, 400)
+
+
+@row("LMTP delivery, 30 Sieve rules")
+def deliver_through_rules(bench: Bench) -> None:
+    _deliver(bench, 1, 200, SIEVE_USERS)
 
 
 @row("APPEND")

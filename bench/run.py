@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.mail import messages
 from bench.rows import BIG_USER, ROWS, Bench, fill
-from bench.servers import prepare, start_dovecot, start_mas
+from bench.servers import prepare, start_dovecot, start_mas, write_scripts
 
 
 def main() -> int:
@@ -32,11 +32,9 @@ def main() -> int:
     options = parser.parse_args()
     if os.getuid():
         parser.error("run it as root: Dovecot wants to")
-    if shutil.which("dovecot") is None:
-        subprocess.run(
-            ["apt-get", "install", "-y", "--no-install-recommends", "dovecot-imapd", "dovecot-lmtpd", "dovecot-sqlite"],
-            check=True,
-        )
+    if not all(shutil.which(program) for program in ("dovecot", "sievec")):
+        packages = ["dovecot-imapd", "dovecot-lmtpd", "dovecot-sqlite", "dovecot-sieve"]
+        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *packages], check=True)
     # Memory first: later the servers would take it out of what other rows have left behind.
     names = sorted(
         (name for name in ROWS if fnmatch.fnmatch(name, options.rows)), key=lambda name: "memory" not in name
@@ -53,6 +51,7 @@ def main() -> int:
         servers += [start(directory) for start in starters]
         benches = [Bench(server, mail, options.messages) for server in servers]
         for bench in benches:
+            write_scripts(bench.server)
             print(f"filling {bench.server.name}: {options.messages} messages", file=sys.stderr, flush=True)
             imap = bench.session(BIG_USER)
             fill(imap, "Big", [mail[number % len(mail)] for number in range(options.messages)])

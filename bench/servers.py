@@ -13,9 +13,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.rules import script
+
 PASSWORD = "secret"
 DOMAIN = "example.net"
 USERS = 40
+SIEVE_USERS = (18, 19)
+"""Of a server's own: who has a script."""
 _START_SECONDS = 30
 
 
@@ -30,6 +34,10 @@ class Server:
     first_user: int
     process: subprocess.Popen[bytes]
     dead_cpu: float = field(default=0.0)
+
+    def home(self, number: int) -> Path:
+        """The home folder of a user."""
+        return self.directory / "mail" / DOMAIN / self.user(number).partition("@")[0]
 
     def user(self, number: int) -> str:
         """The server's own user number 0 … USERS/2 - 1."""
@@ -188,6 +196,9 @@ service lmtp {{
     mode = 0666
   }}
 }}
+protocol lmtp {{
+  mail_plugins = $mail_plugins sieve
+}}
 protocol imap {{
   mail_plugins = $mail_plugins imap_quota
 }}
@@ -255,6 +266,16 @@ rules = ["*:storage=15G", "Trash:storage=+500M"]
             cwd=Path(__file__).parent.parent,
         )
     return _ready(Server("mas", base, port, base / "lmtp.sock", USERS // 2, process))
+
+
+def write_scripts(server: Server) -> None:
+    """Give a script to those who have one."""
+    for number in SIEVE_USERS:
+        home = server.home(number)
+        home.mkdir(mode=0o700, parents=True)
+        (home / ".dovecot.sieve").write_text(script("keep;"))
+        for path in (home.parent, home, home / ".dovecot.sieve"):
+            shutil.chown(path, "vmail", "vmail")
 
 
 def _ready(server: Server) -> Server:
