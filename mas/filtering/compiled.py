@@ -20,12 +20,19 @@ from mas.sieve.program import Program
 LARGE = 8192
 """Octets of a script from which on compiling takes long enough to wait for a turn, in a thread."""
 MAX_OCTETS = 2 << 20
+OVERHEAD = 100
+"""Octets that a script counts for besides its own: the smallest program takes as much as a hundred of them."""
 _Key = tuple[bytes, Registry, Limits]
 _turn = Lock()
 
 
+def weight(octets: int) -> int:
+    """What a script of so many octets counts for in a cache."""
+    return octets + OVERHEAD
+
+
 class Compiled:
-    """What is kept, at most ``max_octets`` of scripts (a program takes some fifty times as much)."""
+    """What is kept, at most ``max_octets`` of scripts, as ``weight`` counts them (a program takes some fifty times as much)."""
 
     def __init__(self, max_octets: int = MAX_OCTETS) -> None:
         self.max_octets = max_octets
@@ -56,8 +63,8 @@ class Compiled:
         program = compile_script(script, key[1], key[2], name)
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = program, len(script)
-                self.octets += len(script)
+                self._kept[key] = program, weight(len(script))
+                self.octets += weight(len(script))
             while self.octets > self.max_octets:
                 _, (_, octets) = self._kept.popitem(last=False)
                 self.octets -= octets

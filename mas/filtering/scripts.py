@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 
 from mas.config import Config
-from mas.filtering.compiled import COMPILED
+from mas.filtering.compiled import COMPILED, MAX_OCTETS, weight
 from mas.sieve.definition import Registry
 from mas.sieve.limits import Limits
 from mas.sieve.program import Program
@@ -60,7 +60,8 @@ class Scripts:
         self._settings = config.sieve
         self._registries = {True: personal, False: administrators}
         self._limits = limits
-        self._cache: OrderedDict[tuple[str, bool], tuple[Identity, Program | Broken]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, bool], tuple[Identity, Program | Broken, int]] = OrderedDict()
+        self._octets = 0
         self._lock = Lock()
 
     def of(self, user: User) -> tuple[list[Program], list[Broken]]:
@@ -167,10 +168,19 @@ class Scripts:
         except ScriptError as error:
             compiled = Broken(path.name, personal, [str(problem) for problem in error.problems])
         with self._lock:
-            self._cache[str(path), personal] = (identity, compiled)
-            if len(self._cache) > _CACHED_PROGRAMS:
-                self._cache.popitem(last=False)
+            self._forget((str(path), personal))
+            counts = weight(len(content) if isinstance(compiled, Program) else 0)
+            self._cache[str(path), personal] = (identity, compiled, counts)
+            self._octets += counts
+            while len(self._cache) > _CACHED_PROGRAMS or self._octets > MAX_OCTETS:
+                self._forget(next(iter(self._cache)))
         return compiled
+
+    def _forget(self, key: tuple[str, bool]) -> None:
+        """The caller holds the lock."""
+        kept = self._cache.pop(key, None)
+        if kept is not None:
+            self._octets -= kept[2]
 
 
 def _identity(path: Path) -> Identity:

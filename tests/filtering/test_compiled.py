@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
+from mas.config import Config
 from mas.filtering import compiled
+from mas.filtering import scripts as filtering_scripts
 from mas.filtering.compiled import LARGE, Compiled
+from mas.filtering.scripts import Scripts
 from mas.sieve.compiler import compile_script
 from mas.sieve.definition import Registry
 from mas.sieve.extensions import default_registry
 from mas.sieve.limits import Limits
 from mas.sieve.program import Program
 from mas.sieve.source import ScriptError
+from mas.user import User
 
 REGISTRY = default_registry()
 LIMITS = Limits()
@@ -60,14 +66,14 @@ def test_what_does_not_compile_is_not_kept(compilations: list[str]) -> None:
 
 
 def test_the_octets_of_what_is_kept_are_bounded(compilations: list[str]) -> None:
-    kept = Compiled(max_octets=25)
+    kept = Compiled(max_octets=2 * compiled.weight(11) + 5)
     scripts = [b"keep;#%05d" % number for number in range(3)]
     for script in (*scripts[:2], scripts[0], scripts[2]):
         kept.program(script, REGISTRY, LIMITS)
-    assert kept.octets <= 25
+    assert kept.octets <= kept.max_octets
     kept.program(scripts[2], REGISTRY, LIMITS)
     assert len(compilations) == 3
-    kept.program(b"keep;" * 6, REGISTRY, LIMITS)
+    kept.program(b"keep;" * 50, REGISTRY, LIMITS)
     assert kept.octets == 0
 
 
@@ -88,3 +94,36 @@ def test_threads_that_want_the_same_large_script_compile_it_once(compilations: l
         thread.join(60)
     assert len(found) == 4
     assert len(compilations) == 1
+
+
+def test_very_many_small_scripts_take_no_more_room_than_few_large_ones() -> None:
+    """Anybody who may log in to ManageSieve can have scripts checked, as many as he likes."""
+    kept = Compiled(max_octets=50_000)
+    tracemalloc.start()
+    try:
+        for number in range(2000):
+            kept.program(b"keep;#%d" % number, REGISTRY, LIMITS)
+        small, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert small < 100 * kept.max_octets
+
+
+def test_what_is_kept_for_files_is_bounded_by_octets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compilations: list[str]
+) -> None:
+    """A script of 1 MB, and all that it includes, takes hundreds of megabytes: users have as many as they like."""
+    monkeypatch.setattr(filtering_scripts, "MAX_OCTETS", 20_000)
+    monkeypatch.setattr(filtering_scripts, "COMPILED", Compiled(max_octets=0))
+    scripts = Scripts(Config(), REGISTRY, REGISTRY, LIMITS)
+    user = User("kim@example.net", tmp_path, "maildir:~/Maildir")
+    (tmp_path / "sieve").mkdir()
+    names = [f"part{number}" for number in range(10)]
+    for name in names:
+        (tmp_path / "sieve" / f"{name}.sieve").write_bytes(b"keep;" + b"#" * 6000)
+    for name in names:
+        assert scripts.included(user, name, True)
+    assert scripts.included(user, names[-1], True)
+    assert compilations == names
+    assert scripts.included(user, names[0], True)
+    assert compilations == [*names, names[0]]
