@@ -38,6 +38,9 @@ class Remark:
         return f"{self.place}: {self.setting}: {self.why}"
 
 
+HIDDEN = "doveconf has hidden the value; import from 'doveconf -nP' or from the files"
+
+
 @dataclass(slots=True)
 class Conversion:
     """State of one conversion. ``read``: the text of a file that a setting names (dovecot-sql.conf.ext); raises OSError."""
@@ -51,7 +54,7 @@ class Conversion:
     def apply(self, block: Block, setting: Setting, handler: Handler) -> None:
         """One setting by its handler."""
         if setting.hidden:
-            self.left(block, setting, "doveconf has hidden the value; import from 'doveconf -nP' or from the files")
+            self.left(block, setting, HIDDEN)
             return
         before = len(self.remarks)
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mas.dovecot_config.conversion import Kind, Remark, title
+from mas.dovecot_config.conversion import HIDDEN, Kind, Remark, title
 from mas.dovecot_config.grammar import Setting
 from mas.dovecot_config.names24 import (
     DATABASE_WIDE,
@@ -255,6 +255,10 @@ class _Translation:
             words = {key: setting.value for key, setting in server.settings.items()}
             for inner in server.of("parameters"):
                 words |= {key: setting.value for key, setting in inner.settings.items()}
+            for place in (server, *server.of("parameters")):
+                for setting in place.settings.values():
+                    if setting.hidden:
+                        self._left(place, setting, HIDDEN)
             words.setdefault("host", server.name)
             if (limit := words.pop("connection_limit", "")).isdigit():
                 words["maxconns"] = limit

@@ -37,6 +37,7 @@ class Guide:
     connect: str = "host=127.0.0.1 dbname=mailserver user=mailuser password=secret"
     socket_owner: str = "postfix"
     listen: str = "*, ::"
+    warning: str = "/usr/local/bin/quota-warning.sh"
 
     def write(self) -> Path:
         """Write the tree; returns dovecot.conf."""
@@ -202,7 +203,7 @@ plugin {{
   quota_warning2 = storage=80%% quota-warning 80 %u
 }}
 service quota-warning {{
-  executable = script /usr/local/bin/quota-warning.sh
+  executable = script {self.warning}
   user = {self.owner}
   unix_listener quota-warning {{
     user = {self.owner}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.support.dovecot_guide import Guide
+from tests.support.dovecot_guide24 import guide_class
 from tests.support.host import NAME, workers_account
 from tests.support.mariadb import MariaDb
 from tests.support.ports import free_ports
@@ -114,13 +114,13 @@ def dovecot_host(database: MariaDb) -> Iterator[DovecotHost]:
             blob.write_to_path(str(root / "cert.pem"), append=number > 0)
         certificate.private_key_pem.write_to_path(str(root / "key.pem"))
         authority.cert_pem.write_to_path(str(root / "ca.pem"))
-        guide = Guide(
+        guide = guide_class()(
             root / "etc", mail=f"{root}/mail", owner=account, group=group, spool=f"{root}/spool",
             certificate=f"{root}/cert.pem", key=f"{root}/key.pem", socket_owner="root", listen="127.0.0.1",
             connect=f"host=127.0.0.1 port={database.port} dbname=mail user=mail password=secret",
+            warning=f"{root}/bin/quota-warning",
         )  # fmt: skip
         config = guide.write()
-        guide.replace("conf.d/90-quota.conf", "/usr/local/bin/quota-warning.sh", f"{root}/bin/quota-warning")
         warning = root / "bin" / "quota-warning"
         warning.write_text(f'#!/bin/sh\necho "$1 $2" >> {root}/mail/warnings\n')
         warning.chmod(0o755)
