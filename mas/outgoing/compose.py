@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import policy
-from email.header import Header
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.utils import format_datetime, formataddr, parseaddr
+from email.utils import format_datetime
+from hashlib import blake2b
 from urllib.parse import unquote
 
+from mas.outgoing.fields import address_field, ids_field, line, text_field
+
 _CRLF = policy.SMTP.clone(max_line_length=78)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _LIST_FIELDS = ("list-id", "list-help", "list-subscribe", "list-unsubscribe", "list-post", "list-owner", "list-archive")
 _OWN_FIELDS = ("to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc")
 _ROBOTS = frozenset({"mailer-daemon", "listserv", "majordomo", "mailman", "noreply", "no-reply", "bounce", "bounces"})
@@ -93,48 +93,45 @@ def vacation(
     ``default_subject``. Cut after ``max_subject`` characters.
     """
     asked = original.first("subject")
-    reply = _new(message_id, now)
-    reply["From"] = _address(sender or original.recipient)
-    reply["To"] = _address(original.sender)
-    reply["Subject"] = _line(subject or (template.replace("%$", asked) if asked else default_subject))[:max_subject]
-    _thread(reply, original)
-    reply["Auto-Submitted"] = "auto-replied (vacation)"
-    reply["Precedence"] = "bulk"
-    reply["X-Auto-Response-Suppress"] = "All"
-    if mime:
-        return _with_entity(reply, reason)
-    reply.set_content(reason.replace("\r\n", "\n"), cte="quoted-printable")
-    return reply.as_bytes()
+    head = [
+        *_new(message_id, now),
+        address_field("From", [sender or original.recipient]),
+        address_field("To", [original.sender]),
+        text_field(
+            "Subject", line(subject or (template.replace("%$", asked) if asked else default_subject))[:max_subject]
+        ),
+        *_thread(original),
+        b"Auto-Submitted: auto-replied (vacation)\r\n",
+        b"Precedence: bulk\r\n",
+        b"X-Auto-Response-Suppress: All\r\n",
+    ]
+    return b"".join(head) + (_entity(reason) if mime else _text(reason))
 
 
 def rejection(original: Original, *, reason: str, hostname: str, postmaster: str, message_id: str, now: float) -> bytes:
     """A rejection as a disposition notification. [RFC5429 2.2] [RFC8098 3]"""
-    reply = _new(message_id, now)
-    reply["From"] = formataddr(("Mail Delivery Subsystem", postmaster))
-    reply["To"] = _address(original.sender)
-    reply["Subject"] = _line(f"Rejected: {original.first('subject')}")[:MAX_SUBJECT]
-    _thread(reply, original)
-    reply["Auto-Submitted"] = "auto-replied (rejected)"
-    reply["Precedence"] = "bulk"
-    reply.make_mixed()
-    reply.set_type("multipart/report")
-    reply.set_param("report-type", "disposition-notification")
-    text = EmailMessage(_CRLF)
-    text.set_content(
-        f"Your message to <{original.recipient}> was automatically rejected:\n\n{reason.replace(chr(13) + chr(10), chr(10))}\n",
-        cte="quoted-printable",
-    )
-    reply.attach(text)
+    head = [
+        *_new(message_id, now),
+        address_field("From", [f"Mail Delivery Subsystem <{postmaster}>"]),
+        address_field("To", [original.sender]),
+        text_field("Subject", line(f"Rejected: {original.first('subject')}")[:MAX_SUBJECT]),
+        *_thread(original),
+        b"Auto-Submitted: auto-replied (rejected)\r\n",
+        b"Precedence: bulk\r\n",
+    ]
     facts = [
         f"Reporting-UA: {hostname}; MAS",
-        f"Final-Recipient: rfc822; {_line(original.recipient)}",
+        f"Final-Recipient: rfc822; {line(original.recipient)}",
         "Disposition: automatic-action/MDN-sent-automatically; deleted",
     ]
     if original.first("message-id"):
-        facts.insert(2, f"Original-Message-ID: {_line(original.first('message-id'))}")
-    reply.attach(_part("message/disposition-notification", "\r\n".join(facts) + "\r\n"))
-    reply.attach(_part("text/rfc822-headers", original.block.decode("utf-8", "surrogateescape")))
-    return reply.as_bytes()
+        facts.insert(2, f"Original-Message-ID: {line(original.first('message-id'))[:MAX_SUBJECT]}")
+    parts = [
+        _text(f"Your message to <{original.recipient}> was automatically rejected:\n\n{reason}\n"),
+        _part("message/disposition-notification", "\r\n".join([*facts, ""]).encode()),
+        _part("text/rfc822-headers; charset=utf-8", original.block),
+    ]
+    return b"".join(head) + _report("disposition-notification", parts)
 
 
 def notification(
@@ -154,26 +151,25 @@ def notification(
     more: dict[str, list[str]] = {}
     for pair in query.split("&") if query else []:
         name, _, value = pair.partition("=")
-        more.setdefault(name.lower(), []).append(_line(unquote(value)))
+        more.setdefault(name.lower(), []).append(line(unquote(value)))
     cc = [address.strip() for value in more.get("cc", ()) for address in value.split(",") if address.strip()]
     to += [address.strip() for value in more.get("to", ()) for address in value.split(",") if address.strip()]
-    note = _new(message_id, now)
-    note["From"] = _address(sender or original.recipient)
-    note["To"] = ", ".join(to)
-    if cc:
-        note["Cc"] = ", ".join(cc)
     subject = message or (more["subject"][0] if more.get("subject") else "")
-    note["Subject"] = _line(subject or f"[SIEVE] New mail: {original.first('subject')}")[:MAX_SUBJECT]
-    if original.first("message-id"):
-        note["References"] = _line(original.first("message-id"))[:MAX_REFERENCES]
-    note["Auto-Submitted"] = f'auto-notified; owner-email="{_line(original.recipient)}"'
-    note["X-Priority"] = {1: "1 (High)", 3: "5 (Low)"}.get(importance, "3 (Normal)")
+    head = [
+        *_new(message_id, now),
+        address_field("From", [sender or original.recipient]),
+        address_field("To", to),
+        *([address_field("Cc", cc)] if cc else []),
+        text_field("Subject", line(subject or f"[SIEVE] New mail: {original.first('subject')}")[:MAX_SUBJECT]),
+        *([ids_field("References", asked[:MAX_REFERENCES])] if (asked := original.first("message-id")) else []),
+        text_field("Auto-Submitted", f'auto-notified; owner-email="{line(original.recipient)}"'),
+        text_field("X-Priority", {1: "1 (High)", 3: "5 (Low)"}.get(importance, "3 (Normal)")),
+    ]
     body = (
         "\n".join(more.get("body", ()))
-        or f"From: {_line(original.first('from'))}\nSubject: {_line(original.first('subject'))}\n"
+        or f"From: {line(original.first('from'))}\nSubject: {line(original.first('subject'))}\n"
     )
-    note.set_content(body, cte="quoted-printable")
-    return [*to, *cc], note.as_bytes()
+    return [*to, *cc], b"".join(head) + _text(body)
 
 
 def report(
@@ -189,74 +185,81 @@ def report(
     now: float,
 ) -> bytes:
     """An abuse report. [RFC5965 2]"""
-    note = _new(message_id, now)
-    note["From"] = _address(sender)
-    note["To"] = _address(address)
-    note["Subject"] = _line(f"Report: {original.first('subject')}")[:MAX_SUBJECT]
-    note["Auto-Submitted"] = "auto-generated"
-    note.make_mixed()
-    note.set_type("multipart/report")
-    note.set_param("report-type", "feedback-report")
-    words = EmailMessage(_CRLF)
-    words.set_content(text.replace("\r\n", "\n"), cte="quoted-printable")
-    note.attach(words)
+    head = [
+        *_new(message_id, now),
+        address_field("From", [sender]),
+        address_field("To", [address]),
+        text_field("Subject", line(f"Report: {original.first('subject')}")[:MAX_SUBJECT]),
+        b"Auto-Submitted: auto-generated\r\n",
+    ]
     facts = [
-        f"Feedback-Type: {feedback_type}",
+        f"Feedback-Type: {line(feedback_type)}",
         "User-Agent: MAS",
         "Version: 1",
-        f"Original-Rcpt-To: {_line(original.recipient)}",
+        f"Original-Rcpt-To: {line(original.recipient)}",
+        "",
     ]
-    note.attach(_part("message/feedback-report", "\r\n".join(facts) + "\r\n"))
-    kind = "text/rfc822-headers" if headers_only else "message/rfc822"
-    note.attach(_part(kind, (original.block if headers_only else whole).decode("utf-8", "surrogateescape")))
-    return note.as_bytes()
+    parts = [
+        _text(text),
+        _part("message/feedback-report", "\r\n".join(facts).encode()),
+        _part("text/rfc822-headers; charset=utf-8", original.block) if headers_only else _part("message/rfc822", whole),
+    ]
+    return b"".join(head) + _report("feedback-report", parts)
 
 
-def _new(message_id: str, now: float) -> EmailMessage:
-    message = EmailMessage(_CRLF)
-    message["Message-ID"] = message_id
-    message["Date"] = format_datetime(datetime.fromtimestamp(int(now), UTC).astimezone())
-    return message
+def _new(message_id: str, now: float) -> list[bytes]:
+    date = format_datetime(datetime.fromtimestamp(int(now), UTC).astimezone())
+    return [ids_field("Message-ID", message_id), text_field("Date", date)]
 
 
-def _thread(reply: EmailMessage, original: Original) -> None:
-    asked = _line(original.first("message-id"))
+def _thread(original: Original) -> list[bytes]:
+    asked = line(original.first("message-id"))
     if not asked:
-        return
-    reply["In-Reply-To"] = asked[:MAX_REFERENCES]
-    earlier = _line(original.first("references") or original.first("in-reply-to"))
-    reply["References"] = (
-        f"{earlier[-MAX_REFERENCES:].partition(' ')[2] if len(earlier) > MAX_REFERENCES else earlier} {asked}".strip()
+        return []
+    earlier = line(original.first("references") or original.first("in-reply-to"))
+    if len(earlier) > MAX_REFERENCES:
+        earlier = earlier[-MAX_REFERENCES:].partition(" ")[2]
+    return [ids_field("In-Reply-To", asked[:MAX_REFERENCES]), ids_field("References", f"{earlier} {asked}")]
+
+
+# Bodies, with their MIME fields and the blank line before them
+
+
+def _text(text: str) -> bytes:
+    body = EmailMessage(_CRLF)
+    sound = text.encode("utf-8", "replace").decode()
+    body.set_content(sound.replace("\r\n", "\n").replace("\r", "\n"), cte="quoted-printable")
+    return body.as_bytes()
+
+
+def _lines(octets: bytes) -> bytes:
+    return octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def _part(kind: str, octets: bytes) -> bytes:
+    encoding = "7bit" if octets.isascii() else "8bit"
+    return f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode() + _lines(octets)
+
+
+def _report(kind: str, parts: Sequence[bytes]) -> bytes:
+    """[RFC6522 3]"""
+    boundary = b"=_" + blake2b(b"".join(parts), digest_size=16).hexdigest().encode()
+    encoding = b"7bit" if all(part.isascii() for part in parts) else b"8bit"
+    head = b'MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=%s;\r\n boundary="%s"\r\n' % (
+        kind.encode(),
+        boundary,
     )
+    body = b"".join([b"--%s\r\n%s\r\n" % (boundary, part) for part in parts])
+    return head + b"Content-Transfer-Encoding: %s\r\n\r\n%s--%s--\r\n" % (encoding, body, boundary)
 
 
-def _line(text: str) -> str:
-    """One line: no control characters, so that nothing a sender wrote becomes a header field."""
-    return _CONTROL.sub(" ", text).strip()
-
-
-def _address(text: str) -> str:
-    name, address = parseaddr(_line(text))
-    return formataddr((str(Header(name, "utf-8")) if not name.isascii() else name, address or _line(text)), "utf-8")
-
-
-def _part(kind: str, text: str) -> EmailMessage:
-    part = EmailMessage(_CRLF)
-    part["Content-Type"] = kind if kind != "text/rfc822-headers" else f"{kind}; charset=utf-8"
-    part.set_payload(text)
-    return part
-
-
-def _with_entity(reply: EmailMessage, entity: str) -> bytes:
-    """A reply whose body is a MIME entity that the script wrote: its header fields join the reply's. [RFC5230 4.4]"""
-    data = entity.encode("utf-8")
+def _entity(entity: str) -> bytes:
+    """A MIME entity that the script wrote, as the body of a reply: its header fields join the reply's. [RFC5230 4.4]"""
+    data = _lines(entity.encode("utf-8", "replace"))
     parsed = BytesParser(policy=policy.compat32).parsebytes(data, headersonly=True)
-    lines = [f"{name}: {value}" for name, value in reply.items()]
-    head = reply.as_bytes().partition(b"\r\n\r\n")[0] if lines else b""
     fields = [
-        f"{name}: {' '.join(str(value).split())}".encode("utf-8", "replace")
+        f"{line(name)}: {line(' '.join(str(value).split()))}\r\n".encode()
         for name, value in parsed.items()
         if name.lower().startswith("content-")
     ]
-    body = data.partition(b"\r\n\r\n")[2]
-    return b"\r\n".join([head, b"MIME-Version: 1.0", *fields]) + b"\r\n\r\n" + body
+    return b"MIME-Version: 1.0\r\n" + b"".join(fields) + b"\r\n" + data.partition(b"\r\n\r\n")[2]
