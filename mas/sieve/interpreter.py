@@ -30,8 +30,10 @@ from mas.sieve.questions import Question, ReadBody, SeenBefore
 from mas.sieve.source import RunError
 
 _STEPS_BETWEEN_CLOCKS = 256
-_MAX_QUESTIONS = 256
-"""Bounds the memory: for each the header may be kept once more."""
+_FOLDED = 1 << 18
+"""Characters that are kept folded: a thousand tests may ask a thousand questions of one large header."""
+_LIST = 64
+"""What a list of them counts for besides."""
 
 
 @dataclass(slots=True)
@@ -130,6 +132,7 @@ class Run:
         """Values of header fields that tests have asked for before."""
         self.folded: dict[str, Sequence[str]] = {}
         """What comparators have seen, by ``Call.question``."""
+        self._room = _FOLDED
         self.include_stack: list[tuple[bool, str]] = []
         self.includes = 0
         self.included: set[tuple[bool, str]] = set()
@@ -309,13 +312,16 @@ class Run:
         """What a comparator sees of the values, kept for others with the same question (not those over which the clock must be looked at,
         and not while every test is to say what it finds)."""
         folded = [fold(value) for value in values]
-        if not self.tracing and len(self.folded) < _MAX_QUESTIONS and max(map(len, folded), default=0) <= LONG:
+        size = sum(map(len, folded)) + _LIST
+        if not self.tracing and size <= self._room and max(map(len, folded), default=0) <= LONG:
+            self._room -= size
             self.folded[question] = folded
         return folded
 
     def _forget(self) -> None:
         self.known.clear()
         self.folded.clear()
+        self._room = _FOLDED
 
     def edit(self, edit: Edit) -> None:
         """Add a change of the header that ``message`` shows already."""
