@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from email.header import Header
 
 from mas.filtering.view import HeaderView
+from mas.outgoing.fields import text_field
 from mas.sieve.actions import AddField, Edit, RemoveField, Rewritten
 from mas.storage.mime.window import header_end
 
 _FIELD = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*\n)*")
-_FOLD_AT = 78
 
 
 class NewMessage(HeaderView):
@@ -47,7 +46,7 @@ def edited(block: bytes, edits: Sequence[AddField | RemoveField]) -> bytes:
     blank = fields.pop() if fields and not fields[-1].strip() else b""
     for edit in edits:
         if isinstance(edit, AddField):
-            fields.insert(len(fields) if edit.last else 0, new_field(edit.name, edit.value))
+            fields.insert(len(fields) if edit.last else 0, text_field(edit.name, edit.value))
             continue
         places = [
             at
@@ -57,17 +56,3 @@ def edited(block: bytes, edits: Sequence[AddField | RemoveField]) -> bytes:
         if edit.index < len(places):
             del fields[places[edit.index]]
     return b"".join(fields) + rest + blank
-
-
-def new_field(name: str, value: str) -> bytes:
-    """The octets of a new field, encoded [RFC2047] and folded where it must be."""
-    if value.isascii():
-        text = value if len(name) + 2 + len(value) <= _FOLD_AT else Header(value, "us-ascii", _FOLD_AT, name).encode()
-    else:
-        text = Header(value, "utf-8", _FOLD_AT, name).encode()
-    lines = [line.strip("\r") for line in text.split("\n")]
-    return (
-        f"{name}: {lines[0]}".encode()
-        + b"\r\n"
-        + b"".join(b" " + line.strip().encode() + b"\r\n" for line in lines[1:] if line.strip())
-    )

@@ -10,10 +10,10 @@ import hashlib
 import quopri
 import re
 from collections.abc import Sequence
-from email.utils import formataddr, formatdate, getaddresses
+from email.utils import formatdate
 
-from mas.filtering.edits import new_field
 from mas.filtering.view import body
+from mas.outgoing.fields import address_field, split_addresses, text_field
 from mas.storage.mime.limits import MimeLimits
 from mas.storage.mime.window import header_end
 
@@ -42,10 +42,9 @@ def replace_part(
     kept = [field for field in fields if not _is_mime(field)]
     if not path and not mime:
         if subject:
-            kept = [*_renamed(kept, b"subject", b"Original-Subject"), new_field("Subject", subject)]
+            kept = [*_renamed(kept, b"subject", b"Original-Subject"), text_field("Subject", subject)]
         if sender:
-            people = ", ".join(formataddr((name, address)) for name, address in getaddresses([sender]))
-            kept = [*_renamed(kept, b"from", b"Original-From"), new_field("From", people)]
+            kept = [*_renamed(kept, b"from", b"Original-From"), address_field("From", split_addresses(sender))]
     if mime:
         entity = _with_crlf(text)
         block = entity[: header_end(entity, 0, len(entity))]
@@ -71,14 +70,14 @@ def enclose(content: bytes, text: str, *, subject: str, headers: Sequence[str], 
     copied = [field for field in fields if _name(field) in wanted and not _is_mime(field)]
     if subject:
         copied = [field for field in copied if _name(field) != b"subject"]
-        copied.append(new_field("Subject", subject))
+        copied.append(text_field("Subject", subject))
     else:
         copied += [field for field in fields if _name(field) == b"subject" and b"subject" not in wanted]
     there = {_name(field) for field in copied}
     if b"from" not in there:
-        copied.append(new_field("From", sender))
+        copied.append(address_field("From", [sender]))
     if b"date" not in there:
-        copied.append(new_field("Date", formatdate(now, localtime=True)))
+        copied.append(text_field("Date", formatdate(now, localtime=True)))
     # Nobody who does not know the whole message can write this line into it.
     boundary = b"=_" + hashlib.sha256(b"%f" % now + content).hexdigest()[:40].encode()
     first = _text_part(text)

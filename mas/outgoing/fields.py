@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Sequence
-from email.utils import parseaddr
+from email.utils import getaddresses, parseaddr, quote
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
@@ -57,6 +57,11 @@ def address_field(name: str, texts: Iterable[str]) -> bytes:
     )
 
 
+def split_addresses(text: str) -> list[str]:
+    """A list of addresses, one by one."""
+    return [f'"{quote(name)}" <{address}>' if name else address for name, address in getaddresses([line(text)])]
+
+
 def _address(text: str) -> list[str]:
     """The words of one address, a name before it: between them it may be folded."""
     value = line(text)
@@ -69,7 +74,7 @@ def _address(text: str) -> list[str]:
     elif _ATOMS.match(phrase):
         words = phrase.split()
     else:
-        words = ['"' + phrase.replace("\\", "\\\\").replace('"', '\\"') + '"']
+        words = [f'"{quote(phrase)}"']
     return [*words, f"<{address}>"]
 
 

@@ -157,6 +157,14 @@ def test_addresses_come_back(given_address: str, name: str, address: str) -> Non
     assert (str(make_header(decode_header(found_name))), found) == (name, address)
 
 
+def test_a_list_of_addresses_is_one_field() -> None:
+    octets = fields.address_field(
+        "From", fields.split_addresses('"a, b" <a@example.net>, größer <b@exämple.net>,\r\nBcc: c@x')
+    )
+    assert octets.startswith(b'From: "a, b" <a@example.net>, =?utf-8?b?')
+    assert b"\r\nB" not in octets
+
+
 def test_mail_that_is_no_ascii_is_answered() -> None:
     """A sender of SMTPUTF8, and a header in raw UTF-8 or in Latin-1: every kind of answer can be composed."""
     block = "Subject: größer\r\nX-Old: ".encode() + b"gr\xf6\xdfer\r\n\r\n"
