@@ -96,7 +96,7 @@ class MaildirIncoming:
         self._name = ""
         self._durable = False
         self._guard = threading.Lock()
-        self._header = b""
+        self._header: bytes | None = None
         self.content: Content | None = None
 
     @property
@@ -133,31 +133,41 @@ class MaildirIncoming:
         self._path = self._name
 
     async def finish(self) -> None:
-        await self._blocking.run(self.complete)
+        if self._fd < 0:
+            # The header is what everybody asks for; the save parses the rest, in the thread that it needs anyway.
+            self._close()
+        else:
+            await self._blocking.run(self.complete)
+
+    def _close(self) -> None:
+        """No more octets come. Raises Rejected."""
+        if self._header is not None:
+            return
+        if self._fd >= 0:
+            pieces, self._pieces = self._pieces, []
+            self._spill(pieces)
+            begin = os.pread(self._fd, max(LONGEST_MAGIC, self._max_header), 0)
+        else:
+            self._pieces = [b"".join(self._pieces)]
+            begin = self._pieces[0]
+        if is_compressed(begin[:LONGEST_MAGIC]):
+            raise Rejected("a compressed file is no message")
+        self._header = _header(begin[: self._max_header])
 
     def complete(self) -> None:
-        """In a thread: what ``finish`` does; nothing when that was done."""
+        """In a thread: all that is to be known of the octets; nothing when that was done."""
         with self._guard:
             if self.content is not None:
                 return
             limits = mime_limits(self._limits)
-            if self._fd >= 0:
-                pieces, self._pieces = self._pieces, []
-                self._spill(pieces)
-                self._header = _header(os.pread(self._fd, self._max_header, 0))
-            else:
-                self._pieces = [b"".join(self._pieces)]
-                self._header = _header(self._pieces[0][: self._max_header])
-            begin = self._pieces[0][:LONGEST_MAGIC] if self._fd < 0 else os.pread(self._fd, LONGEST_MAGIC, 0)
-            if is_compressed(begin):
-                raise Rejected("a compressed file is no message")
             with disk.meaning():
+                self._close()
                 self.content = (
                     content_of(self._pieces[0], limits) if self._fd < 0 else content_of_file(self._path, limits)
                 )
 
     def header(self) -> bytes:
-        return self._header
+        return self._header or b""
 
     def whole(self) -> FileOctets | MemoryOctets:
         if self._fd < 0:

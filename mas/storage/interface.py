@@ -57,8 +57,8 @@ class Incoming(Protocol):
         ...
 
     async def finish(self) -> None:
-        """No more octets. Parses (headers, structure). Raises Rejected for what begins like a compressed file: some programs on the Maildir
-        would take it for one. A save does all this for messages that were not finished, with the rest of its work."""
+        """No more octets. Raises Rejected for what begins like a compressed file: some programs on the Maildir would take it for one. A
+        save does this for messages that were not finished, and parses (headers, structure) with the rest of its work."""
         ...
 
     @property
