@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 import structlog
 
+from mas.storage.change_log import compact
 from mas.storage.index import Event, EventKind
 from mas.storage.model import Change, ChangeKind, MailboxName, Modseq, Snapshot, Uid, UidValidity
 
 _log = structlog.get_logger(area="storage")
+CROWDED = 20_000
+"""Uids in the log from which on it is made shorter."""
 _KINDS = {EventKind.NEW: ChangeKind.NEW, EventKind.FLAGS: ChangeKind.FLAGS, EventKind.EXPUNGED: ChangeKind.EXPUNGED}
 
 
@@ -67,6 +70,8 @@ class OpenMailbox:
         )
         self._entries: list[Event] = []
         self._first = 0
+        self._weight = 0
+        self._crowded = CROWDED
         self.cursors: set[Cursor] = set()
         self.waiting = 0
         """Selections that want to be woken; the directories are watched for them."""
@@ -95,6 +100,16 @@ class OpenMailbox:
         snapshot.generation += 1
         if self.cursors:
             self._entries.append(event)
+            self._weight += len(event.uids)
+            if self._weight > self._crowded:
+                self._compact()
+
+    def _compact(self) -> None:
+        """Somebody takes nothing, and much waits for him."""
+        taken = sorted(cursor.position - self._first for cursor in self.cursors)
+        compact(self._entries, taken)
+        self._weight = sum([len(event.uids) for event in self._entries])
+        self._crowded = max(CROWDED, self._weight + 2 * len(self.snapshot.uids))
 
     def _add(self, event: Event) -> Event:
         snapshot, uids = self.snapshot, event.uids
@@ -236,8 +251,10 @@ class OpenMailbox:
         if not self.cursors:
             self._first += len(self._entries)
             self._entries.clear()
+            self._weight = 0
             return
         done = min([cursor.position for cursor in self.cursors]) - self._first
         if done > 0:
+            self._weight -= sum([len(event.uids) for event in self._entries[:done]])
             del self._entries[:done]
             self._first += done
