@@ -144,7 +144,7 @@ MAS is running. Everything is in {demo.directory}; stop it with Ctrl-C.
 Try it from another terminal:
 
     {curl} 'imaps://localhost:{demo.imaps}/'
-    {curl} 'imaps://localhost:{demo.imaps}/INBOX' -X 'UID FETCH 1:* (FLAGS ENVELOPE)'
+    {curl} 'imaps://localhost:{demo.imaps}/INBOX?ALL'
     {curl} 'imaps://localhost:{demo.imaps}/INBOX;UID=1'
 
 Thunderbird: Account Settings, Add Mail Account, {USER} and the password; then "Configure manually": IMAP, hostname

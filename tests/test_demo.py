@@ -74,15 +74,15 @@ def test_the_lines_that_it_prints_work(directory: Path) -> None:
             subprocess.run(["sh", "-c", line], capture_output=True, timeout=60, check=True).stdout for line in lines
         ]
         assert b"\\Junk" in said[0]
-        assert said[1].count(b"ENVELOPE") == 6
+        assert said[1] == b"* SEARCH 1 2 3 4 5 6\r\n"  # what newer curls hide of a FETCH they show of a SEARCH
         assert b"Welcome to MAS" in said[2]
     certificate = (directory / "certificate.pem").read_bytes()
     with demo(directory, base) as (again, printed):
         assert again == password
         assert (directory / "certificate.pem").read_bytes() == certificate
-        (_, fetch, _) = re.findall(r"^ +(curl .*)$", printed, re.MULTILINE)
-        said_again = subprocess.run(["sh", "-c", fetch], capture_output=True, timeout=60, check=True).stdout
-        assert said_again.count(b"ENVELOPE") == 6, "the messages are delivered once"
+        (_, search, _) = re.findall(r"^ +(curl .*)$", printed, re.MULTILINE)
+        said_again = subprocess.run(["sh", "-c", search], capture_output=True, timeout=60, check=True).stdout
+        assert said_again == said[1], "the messages are delivered once"
     if os.geteuid() == 0:
         assert {path.owner() for path in (directory / "mail").rglob("*")} == {"nobody"}
 

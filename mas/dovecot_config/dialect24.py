@@ -189,6 +189,10 @@ class _Translation:
         if control and path and control.value == path.value:
             # To 2.3, and in a location, that is where the lists lie anyway; 2.4.1 has INBOX's in .INBOX there.
             parts.append("mail_control_path of INBOX alone")
+        directory = old.settings.get("mailbox_directory_name")
+        if control and control.value and directory and directory.value:
+            # 2.4.1 has the lists of Name in control/Name, 2.4.5 in control/Name/DIRNAME.
+            parts.append("mail_control_path with mailbox_directory_name")
         parts += [key for key in ESCAPES if old.settings.get(key) and old.settings[key].value]
         new.set(renamed(first, name, ":".join(parts)))
 

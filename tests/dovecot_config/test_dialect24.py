@@ -234,6 +234,10 @@ def test_a_whole_host() -> None:
         ("mail_driver = maildir\nmail_path = ~/M\nmailbox_list_utf8 = yes", "UTF-8"),
         ("mail_driver = maildir\nmail_path = ~/M\nmail_alt_path = /alt", "mail_alt_path"),
         ("mail_driver = maildir\nmail_path = ~/M\nmail_control_path = ~/M", "mail_control_path"),
+        (
+            "mail_driver = maildir\nmail_path = ~/M\nmail_control_path = ~/C\nmailbox_list_layout = fs\nmailbox_directory_name = d",
+            "mail_control_path",
+        ),
         (f"mysql one {{\n user = u\n password = # hidden, use -P to show it\n}}\n{SQL}", "doveconf -nP"),
         (f"mysql one {{\n user = u\n}}\nmysql two {{\n user = u\n}}\n{SQL}", "only the first of several hosts"),
         (f"{SQL}userdb sql {{\n query = SELECT path AS mail_path FROM users\n}}", "mail_path"),

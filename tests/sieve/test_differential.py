@@ -10,7 +10,7 @@ import pytest
 
 from tests.sieve.differential import Outcome, Pigeonhole, ours
 from tests.sieve.mails import MAILS
-from tests.support.dovecot_version import is_24
+from tests.support.dovecot_version import dovecot_version, is_24
 from tests.support.servers import need
 
 pytestmark = pytest.mark.e2e
@@ -224,6 +224,7 @@ SCRIPTS = [
     "if size :over 99999999999999999999999G { stop; }",
     "keep ;; keep;",
 ]
+LOWERED = 'if address :matches :domain "from" "*" { fileinto "got.${1}"; }'
 DIFFERENT = [
     # A script that fails keeps the mail; Pigeonhole notices the empty name only when it saves.
     ('fileinto "a"; fileinto "${unset}";', "bare", [("failed",), ("store", "INBOX")], [("store", ""), ("store", "a")]),
@@ -259,6 +260,8 @@ def pigeonhole() -> Iterator[Pigeonhole]:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=[f"{at}:{script[:60]}" for at, script in enumerate(SCRIPTS)])
 def test_as_pigeonhole(pigeonhole: Pigeonhole, script: str) -> None:
+    if script == LOWERED and dovecot_version() > (2, 4, 1):
+        pytest.skip("Pigeonhole after 2.4.1 has the domain of an address in small letters")
     path = pigeonhole.directory / "test.sieve"
     path.unlink(missing_ok=True)  # its compiled form is kept by the identity of the file
     path.write_text(REQUIRE + script)

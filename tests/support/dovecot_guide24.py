@@ -50,7 +50,8 @@ class Guide24(Guide):
             name = f"conf.d/{file}.conf"
             self._everywhere(name if file != "auth-sql" else f"{name}.ext", old, new)
         self._everywhere("conf.d/10-master.conf", "= postfix", f"= {self.socket_owner}")
-        self.append("dovecot.conf", f"listen = {self.listen}\n")
+        # Newer ones give each new message a keyword for whether it has attachments.
+        self.append("dovecot.conf", f"listen = {self.listen}\nmail_attachment_detection_options =\n")
         return self.directory / "dovecot.conf"
 
     def _everywhere(self, file: str, old: str, new: str) -> None:
