@@ -17,6 +17,7 @@ import grp
 import imaplib
 import os
 import pwd
+import re
 import shutil
 import signal
 import smtplib
@@ -43,6 +44,15 @@ NAME = "mail.example.net"
 
 class HostError(AssertionError):
     """The server did not start, or did not stop."""
+
+
+def _without_scripts_of_this_machine(settings: str) -> str:
+    """``sieve.default`` is below /var/lib/mas, where a host may have its own, which its workers alone may read."""
+    if re.search(r"^default\s*=", settings, re.MULTILINE):
+        return settings
+    if "[sieve]\n" in settings:
+        return settings.replace("[sieve]\n", '[sieve]\ndefault = ""\n', 1)
+    return f'{settings}\n[sieve]\ndefault = ""\n'
 
 
 def workers_account() -> tuple[str, str]:
@@ -153,7 +163,7 @@ gid = "{group}"
 [[userdb]]
 driver = "static"
 home = "{d}/mail/%d/%n"
-{self.settings}
+{_without_scripts_of_this_machine(self.settings)}
 """
 
     def start(self) -> None:
