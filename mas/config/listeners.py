@@ -95,7 +95,7 @@ class Imap(Section):
     max_set_items: Positive = 10000
     max_search_keys: Positive = 1000
     max_mailbox_name: Positive = 1000
-    max_append_messages: Positive = 1000
+    max_append_messages: Positive = 100
     login_timeout: Duration = written("3m")
     idle_timeout: Duration = written("30m")
     command_timeout: Duration = written("5m")

@@ -48,7 +48,7 @@ class ImapLimits:
     max_set_items: int = 10_000
     max_search_keys: int = 1000
     max_mailbox_name: int = 1000
-    max_append_messages: int = 1000
+    max_append_messages: int = 100
 
 
 @dataclass(frozen=True, slots=True)
