@@ -77,13 +77,14 @@ class MaildirAccount(LiveAccount):
         missing = self.store.special.missing(self.faces)
         if not missing:
             return
-        for name, subscribe in missing:
-            try:
-                await self.write(lambda name=name: tree.create(self.engine, name))  # type: ignore[misc]
-            except MailboxExists:
-                continue
-            if subscribe:
-                await self.subscribe(name)
+        shown = {name for name, subscribe in missing if subscribe}
+
+        def subscribe(names: Sequence[MailboxName]) -> None:
+            # First: a mailbox that a crash leaves without it would never be.
+            added = [name for name in names if name in shown]
+            self._resubscribe(lambda before: [*before, *[name for name in added if name not in before]])
+
+        await self.write(lambda: tree.create_all(self.engine, [name for name, _ in missing], subscribe))
 
     async def first_touch(self) -> None:
         """After opening: the tree as it is on disk, leftovers of crashes removed, special mailboxes made."""
@@ -235,17 +236,16 @@ class MaildirAccount(LiveAccount):
         await self._change_subscriptions(lambda names: [other for other in names if other != name])
 
     async def _change_subscriptions(self, change: Callable[[Names], Names]) -> None:
-        def work() -> None:
-            path = self.engine.account_file(subscriptions.FILE_NAME)
-            with self.engine.dotlock(path):
-                before = self._read_subscriptions(path)
-                after = change(before)
-                if after != before:
-                    disk.replace_file(
-                        path, subscriptions.encode_subscriptions(after, self.engine.layout), path + ".tmp"
-                    )
+        await self.write(lambda: self._resubscribe(change))
 
-        await self.write(work)
+    def _resubscribe(self, change: Callable[[Names], Names]) -> None:
+        """In a thread, under the lock."""
+        path = self.engine.account_file(subscriptions.FILE_NAME)
+        with self.engine.dotlock(path):
+            before = self._read_subscriptions(path)
+            after = change(before)
+            if after != before:
+                disk.replace_file(path, subscriptions.encode_subscriptions(after, self.engine.layout), path + ".tmp")
 
     # Sessions
 

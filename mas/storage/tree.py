@@ -16,7 +16,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -103,35 +103,69 @@ def _special_use(engine: Engine, directory: str) -> str:
     return ""
 
 
+Place = tuple[MailboxName, str]
+"""A name, and the directory that it asks for."""
+
+
 def create(engine: Engine, name: MailboxName, special_use: str = "") -> MailboxRow:
     """Raises MailboxExists, InvalidMailboxName. Levels above need nothing."""
+    return _create(engine, [_free(engine, name)], special_use)[0]
+
+
+def create_all(engine: Engine, names: Iterable[MailboxName], before: Callable[[Sequence[MailboxName]], None]) -> None:
+    """Make those of these that are not there: in one commit, all or none. before: called with them. Raises InvalidMailboxName."""
+    places = []
+    for name in names:
+        with contextlib.suppress(MailboxExists):
+            places.append(_free(engine, name))
+    if places:
+        before([name for name, _ in places])
+        _create(engine, places, "")
+
+
+def _free(engine: Engine, name: MailboxName) -> Place:
+    """Raises MailboxExists, InvalidMailboxName."""
     directory = engine.layout.directory_of(name)
     name = engine.layout.check_name(name)
+    if engine.row_named(name) is None and directory and os.path.isdir(engine.path(directory)):
+        refresh(engine)
     if engine.row_named(name) is not None:
         raise MailboxExists(name)
-    path = engine.path(directory)
-    if directory and os.path.isdir(path):
-        refresh(engine)
-        if engine.row_named(name) is not None:
-            raise MailboxExists(name)
+    return name, directory
+
+
+def _create(engine: Engine, places: Sequence[Place], special_use: str) -> list[MailboxRow]:
     try:
-        return _make(engine, name, directory, special_use)
+        for _, directory in places:
+            _make_directories(engine, directory, special_use)
+        with engine.transaction(durable=True) as transaction:
+            rows = [adopt(engine, transaction, name, directory, {}) for name, directory in places]
+            paths = [engine.path(directory) for _, directory in places]
+            for path in sorted({*paths, *map(os.path.dirname, paths)}):
+                disk.fsync_directory(path)
     except BaseException:
-        # Nothing can have come into it: rmdir leaves what has.
-        disk.discard(os.path.join(path, "maildirfolder"))
-        disk.discard(engine.control(directory, uidlist.FILE_NAME))
-        disk.discard(engine.control(directory, special.FILE_NAME))
-        disk.discard(engine.control(directory, metadata.FILE_NAME))
-        if engine.location.control:
-            nested.prune(engine.location.control, engine.control(directory))
-        for part in PARTS:
-            with contextlib.suppress(OSError):
-                os.rmdir(os.path.join(path, part))
-        nested.prune(engine.location.root, path)
+        for _, directory in reversed(places):
+            _take_back(engine, directory)
         raise
+    return rows
 
 
-def _make(engine: Engine, name: MailboxName, directory: str, special_use: str) -> MailboxRow:
+def _take_back(engine: Engine, directory: str) -> None:
+    """Nothing can have come into it: rmdir leaves what has."""
+    path = engine.path(directory)
+    disk.discard(os.path.join(path, "maildirfolder"))
+    disk.discard(engine.control(directory, uidlist.FILE_NAME))
+    disk.discard(engine.control(directory, special.FILE_NAME))
+    disk.discard(engine.control(directory, metadata.FILE_NAME))
+    if engine.location.control:
+        nested.prune(engine.location.control, engine.control(directory))
+    for part in PARTS:
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.join(path, part))
+    nested.prune(engine.location.root, path)
+
+
+def _make_directories(engine: Engine, directory: str, special_use: str) -> None:
     path = engine.path(directory)
     if engine.nested is not None:
         disk.make_directories(os.path.dirname(path))
@@ -146,11 +180,6 @@ def _make(engine: Engine, name: MailboxName, directory: str, special_use: str) -
         disk.make_directories(engine.control(directory))
         kept = engine.control(directory, special.FILE_NAME)
         disk.replace_file(kept, special.encode_uses(special_use), kept + ".tmp")
-    with engine.transaction(durable=True) as transaction:
-        row = adopt(engine, transaction, name, directory, {})
-        disk.fsync_directory(path)
-        disk.fsync_directory(os.path.dirname(path))
-    return row
 
 
 def set_special_use(engine: Engine, name: MailboxName, uses: frozenset[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mas.errors import (
+    DiskFull,
     InvalidMailboxName,
     KeywordLimit,
     MailboxExists,
@@ -319,3 +320,38 @@ async def test_a_cancelled_save_is_whole_and_keeps_its_files_open(store: Maildir
     assert set(found.values()) == {MESSAGE}
     assert (len(found) - len(before)) % count == 0
     assert await maintenance.check(account) == []
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["disk full", "killed"])
+async def test_special_mailboxes_come_together(
+    stores: Callable[..., MaildirStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """An error at any step leaves none of them; at the latest the next opening makes all, and whoever made them, they are subscribed."""
+    wanted = ["INBOX", "Drafts", "Junk"]
+    rules = "".join(f'[[mailbox]]\nname = "{name}"\nauto = "subscribe"\n' for name in wanted[1:])
+    if killed:
+        monkeypatch.setattr("mas.storage.tree._take_back", lambda *_: None)
+    for fail_at in range(1, 60):
+        user = User(f"u{fail_at}@example.net", tmp_path / str(fail_at), f"maildir:{tmp_path}/{fail_at}/Maildir")
+        steps = 0
+
+        def failpoint(name: str, path: str, fail_at: int = fail_at) -> None:
+            nonlocal steps
+            steps += 1
+            if steps == fail_at and name != "committed":
+                raise OSError(28, "No space left on device", path)
+
+        store = stores(rules)
+        with monkeypatch.context() as patched:
+            patched.setattr("mas.storage.disk.failpoint", failpoint)
+            with contextlib.suppress(DiskFull):
+                await store.open(user)
+        if not killed:
+            assert len(list((user.home / "Maildir").glob(".[DJ]*"))) in (0, 2)
+        account = await stores(rules).open(user)
+        assert [info.name for info in await account.list()] == wanted
+        assert sorted(await account.subscriptions()) == wanted[1:]
+        assert await maintenance.check(account) == []
+        if steps < fail_at:
+            return
+    pytest.fail("no end of steps")
