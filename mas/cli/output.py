@@ -45,5 +45,6 @@ def print_json(value: object) -> None:
 
 
 def _cell(value: object) -> str:
-    # Mailbox names and the like are other people's: no control character reaches the terminal.
-    return "" if value is None else escape(str(value))
+    # Mailbox names and the like are other people's: no control character reaches the terminal. What has none is shown as it is (\Archive).
+    text = "" if value is None else str(value)
+    return text if text.isprintable() else escape(text)
