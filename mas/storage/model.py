@@ -167,9 +167,10 @@ class FlagsStored:
 
 @dataclass(frozen=True, slots=True)
 class Resync:
-    """What QRESYNC tells on SELECT: ``vanished`` as sorted uids, ``changed`` in uid order (rows above the client's modseq)."""
+    """What QRESYNC tells on SELECT: ``vanished`` as ranges of uids, inclusive and ascending (all that the mailbox ever had may be there),
+    ``changed`` in uid order (rows above the client's modseq)."""
 
-    vanished: Sequence[Uid]
+    vanished: Sequence[tuple[int, int]]
     changed: Sequence[MessageRow]
 
 

@@ -65,6 +65,24 @@ def intersect(one: Sequence[tuple[int, int]], two: Sequence[tuple[int, int]]) ->
     return found
 
 
+def without(one: Sequence[tuple[int, int]], two: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is in the first of two sorted, joined lists of ranges and not in the second."""
+    found = []
+    at = 0
+    for first, last in one:
+        while at < len(two) and two[at][1] < first:
+            at += 1
+        low, other = first, at
+        while other < len(two) and two[other][0] <= last:
+            if two[other][0] > low:
+                found.append((low, two[other][0] - 1))
+            low = two[other][1] + 1
+            other += 1
+        if low <= last:
+            found.append((low, last))
+    return found
+
+
 def holds(ranges: Sequence[tuple[int, int]], uid: int) -> bool:
     """Whether sorted, joined ranges hold ``uid``."""
     at = bisect_right(ranges, (uid, 1 << 62)) - 1

@@ -301,7 +301,9 @@ class MaildirSelection:
     async def resync(self, since: Modseq, known: Sequence[tuple[int, int]] | None) -> Resync:
         await self.refresh()
         snapshot = self.snapshot
-        limits = numbers.merge(known) if known is not None else [(1, max(0, snapshot.uid_next - 1))]
+        limits = [(1, max(0, snapshot.uid_next - 1))]
+        if known is not None:
+            limits = numbers.intersect(numbers.merge(known), limits)
         changed = [
             MessageRow(Uid(snapshot.uids[at]), snapshot.flags[at], Modseq(snapshot.modseqs[at]))
             for at in snapshot.newer(since)
@@ -311,11 +313,8 @@ class MaildirSelection:
         vanished = await self._account.blocking.run(reader.vanished, self._engine, self._box.id, since)
         if vanished is None:
             # Too long ago to know: whatever the client may know of, and is not there.
-            there = set(snapshot.uids)
-            gone = [Uid(u) for a, b in limits for u in range(a, min(b, snapshot.uid_next - 1) + 1) if u not in there]
-        else:
-            gone = [Uid(u) for u in numbers.expand(numbers.intersect(vanished, limits))]
-        return Resync(gone, changed)
+            return Resync(numbers.without(limits, numbers.ranges_of(snapshot.uids)), changed)
+        return Resync(numbers.intersect(vanished, limits), changed)
 
     async def close(self) -> None:
         if self._closed:

@@ -307,3 +307,9 @@ def test_append_takes_a_torn_line_away(tmp_path: Path) -> None:
         assert path.read_bytes() == whole + b"2 :b\n"
         assert not uidlist.parse_uidlist(path.read_bytes()).torn
     assert synced == [str(path)] * 3
+
+
+@given(st.sets(st.integers(1, 60)), st.sets(st.integers(1, 60)))
+def test_ranges_without_others(one: set[int], two: set[int]) -> None:
+    left = numbers.without(numbers.ranges_of(sorted(one)), numbers.ranges_of(sorted(two)))
+    assert left == numbers.ranges_of(sorted(one - two))

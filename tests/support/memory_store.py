@@ -26,6 +26,7 @@ from mas.errors import (
     TooManyAnnotations,
     UnknownEncoding,
 )
+from mas.storage import numbers
 from mas.storage.interface import Incoming
 from mas.storage.mime.section import Section
 from mas.storage.model import (
@@ -352,7 +353,7 @@ class MemorySelection:
         changed = [MessageRow(Uid(u), f, Modseq(m)) for u, f, m in rows if m > since]
         if known is not None:
             changed = [row for row in changed if any(low <= row.uid <= high for low, high in known)]
-        return Resync([Uid(uid) for uid in sorted(vanished)], changed)
+        return Resync(numbers.ranges_of(sorted(vanished)), changed)
 
     async def close(self) -> None:
         self._wake = None

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from mas.protocols.imap.abnf import ASTRING, ATOM
 from mas.protocols.imap.commands import StatusItem
 from mas.protocols.imap.mailbox_name import encode_mailbox_name
-from mas.protocols.imap.numset import encode_numbers
+from mas.protocols.imap.numset import encode_numbers, encode_ranges
 from mas.protocols.imap.responses import Code, Condition, EsearchData, ListData, QuotaResource
 
 # QUOTED-CHAR before ENABLE UTF8=ACCEPT: TEXT-CHAR only. Afterwards UTF-8 as well [RFC6855 3]
@@ -119,9 +119,14 @@ def encode_expunges(seqnums: Iterable[int]) -> bytes:
     return b"".join([b"* %d EXPUNGE\r\n" % seqnum for seqnum in seqnums])
 
 
-def encode_vanished(uids: Sequence[int], *, earlier: bool = False) -> bytes:
+def encode_vanished(uids: Sequence[int]) -> bytes:
     """``expunged-resp = "VANISHED" [SP "(EARLIER)"] SP known-uids``  [RFC7162 7]"""
-    return b"* VANISHED %s%s\r\n" % (b"(EARLIER) " if earlier else b"", encode_numbers(uids))
+    return b"* VANISHED %s\r\n" % encode_numbers(uids)
+
+
+def encode_vanished_earlier(ranges: Iterable[tuple[int, int]]) -> bytes:
+    """The same for what went before, as ranges: there may be millions."""
+    return b"* VANISHED (EARLIER) %s\r\n" % encode_ranges(ranges)
 
 
 def _separator(separator: str) -> bytes:

@@ -216,6 +216,16 @@ class View:
         """Those of ``uids`` (ascending) that the client was told of."""
         return uids if not uids or uids[-1] <= self.last_uid else uids[: bisect_right(uids, self.last_uid)]
 
+    def without_waiting(self, ranges: Ranges) -> Ranges:
+        """Ranges of uids without those whose expunge waits to be told: the client counts them still."""
+        found = list(ranges)
+        for uid in self._gone:
+            at = bisect_right(found, (uid, 1 << 32)) - 1
+            if at >= 0 and found[at][1] >= uid:
+                low, high = found[at]
+                found[at : at + 1] = [(a, b) for a, b in ((low, uid - 1), (uid + 1, high)) if a <= b]
+        return found
+
     def with_flag(self, bits: int) -> list[int]:
         """Uids of the messages, told and still here, that have all of ``bits`` set."""
         snapshot = self.snapshot

@@ -59,7 +59,7 @@ LINES = [
     (encode.encode_flags([b"\\Seen", b"kw"]), b"* FLAGS (\\Seen kw)\r\n"),
     (encode.encode_exists(2) + encode.encode_recent(0), b"* 2 EXISTS\r\n* 0 RECENT\r\n"),
     (encode.encode_expunges([3, 3]), b"* 3 EXPUNGE\r\n* 3 EXPUNGE\r\n"),
-    (encode.encode_vanished([1, 2, 3, 7], earlier=True), b"* VANISHED (EARLIER) 1:3,7\r\n"),
+    (encode.encode_vanished_earlier([(1, 3), (7, 7)]), b"* VANISHED (EARLIER) 1:3,7\r\n"),
     (encode.encode_vanished([7]), b"* VANISHED 7\r\n"),
     (encode.encode_namespace("."), b'* NAMESPACE (("" ".")) NIL NIL\r\n'),
     (

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from mas.storage.model import Modseq, Resync
-from tests.support.imap_in_process import InProcessClient, InProcessHost
+from mas.storage.store import MaildirStore
+from mas.user import User
+from tests.storage.conftest import config as storage_config
+from tests.support.imap_in_process import USER, InProcessClient, InProcessHost
 from tests.support.memory_store import MemorySelection
 
 
@@ -94,3 +98,30 @@ async def test_a_client_never_thinks_that_it_heard_of_a_waiting_expunge(host: In
     validity = number_after(lines, "UIDVALIDITY")
     lines = await client.command(f"s SELECT INBOX (QRESYNC ({validity} {told}))")
     assert "* VANISHED (EARLIER) 2" in lines
+
+
+@pytest.mark.parametrize("known", ["", " 3,7:4000000000", " 2,4"])
+async def test_a_mailbox_that_has_had_very_many_messages(known: str, tmp_path: Path) -> None:
+    """What vanished before the index remembers is told as ranges: nobody counts to four thousand millions."""
+    cur = tmp_path / "kim/Maildir/cur"
+    cur.mkdir(parents=True)
+    for uid in (5, 3_999_999_990):
+        (cur / f"{uid}.M1P1.host:2,S").write_bytes(b"Subject: x\r\n\r\nx\r\n")
+    (tmp_path / "kim/Maildir/dovecot-uidlist").write_text(
+        "3 V1234567 N4000000000\n5 :5.M1P1.host\n3999999990 :3999999990.M1P1.host\n"
+    )
+    user = User(USER, tmp_path / "kim", f"maildir:{tmp_path}/kim/Maildir")
+    host = InProcessHost(MaildirStore(storage_config(tmp_path)), user=user)
+    client = await connected(host, 1)
+    lines = await client.command(f"s SELECT INBOX (QRESYNC (1234567 1{known}))")
+    told = {
+        "": "1:4,6:3999999989,3999999991:3999999999",
+        " 3,7:4000000000": "3,7:3999999989,3999999991:3999999999",
+        " 2,4": "2,4",
+    }
+    assert f"* VANISHED (EARLIER) {told[known]}" in lines
+    assert lines[-1].startswith("s OK")
+    lines = await client.command("f UID FETCH 6:10 (FLAGS) (CHANGEDSINCE 1 VANISHED)")
+    assert lines[0] == "* VANISHED (EARLIER) 6:10"
+    await host.close()
+    await host.store.close()

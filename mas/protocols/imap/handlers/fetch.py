@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from mas.errors import MessageGone
 from mas.protocols.imap.commands import Att, Fetch, FetchAtt
-from mas.protocols.imap.encode import encode_vanished
+from mas.protocols.imap.encode import encode_vanished_earlier
 from mas.protocols.imap.encode_fetch import END, FetchPlan, clip, compile_fetch, literal_head, without_nul
 from mas.protocols.imap.flag_events import flags_before, tell_flags_changed
 from mas.protocols.imap.numset import resolve
@@ -340,10 +340,8 @@ async def _tell_vanished(session: Session, selection: Selection, view: View, com
     uids = resolve(command.messages, max(selection.snapshot.uid_next - 1, 1))
     resync = await selection.resync(Modseq(command.changed_since), uids)
     view.absorb(selection.take_changes())
-    here = set(view.uids) if resync.vanished else set()
-    vanished = [uid for uid in resync.vanished if uid not in here]
-    if vanished:
-        session.channel.write(encode_vanished(vanished, earlier=True))
+    if vanished := view.without_waiting(resync.vanished):
+        session.channel.write(encode_vanished_earlier(vanished))
 
 
 async def _set_seen(session: Session, selection: Selection, view: View, command: Fetch, messages: Messages) -> None:

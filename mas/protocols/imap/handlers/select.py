@@ -6,7 +6,7 @@ from dataclasses import replace
 from operator import indexOf
 
 from mas.protocols.imap.commands import Qresync, Select
-from mas.protocols.imap.encode import encode_exists, encode_recent, encode_vanished
+from mas.protocols.imap.encode import encode_exists, encode_recent, encode_vanished_earlier
 from mas.protocols.imap.events import State
 from mas.protocols.imap.handlers.list import mailbox_line
 from mas.protocols.imap.numset import last_match, resolve
@@ -99,16 +99,17 @@ async def _resynchronize(session: Session, view: View, known: Qresync) -> None:
     if known.known_sequence is not None:
         numbers, values = [resolve(one, 0xFFFFFFFF) for one in known.known_sequence]
         matched = last_match(numbers, values, view.uids)
-        resync = replace(resync, vanished=[uid for uid in resync.vanished if uid > matched])
+        resync = replace(
+            resync, vanished=[(max(low, matched + 1), high) for low, high in resync.vanished if high > matched]
+        )
     tell_resync(session, view, resync)
 
 
 def tell_resync(session: Session, view: View, resync: Resync) -> None:
     """VANISHED (EARLIER), then FETCH of what changed."""
-    here = set(view.uids)
-    vanished = [uid for uid in resync.vanished if uid not in here]
-    if vanished:
-        session.channel.write(encode_vanished(vanished, earlier=True))
+    if vanished := view.without_waiting(resync.vanished):
+        session.channel.write(encode_vanished_earlier(vanished))
+    here = set(view.uids) if resync.changed else set()
     rows = [row for row in resync.changed if row.uid in here]
     numbers = view.seqnums_of([row.uid for row in rows])
     session.channel.write(
