@@ -176,8 +176,8 @@ class Delivery:
 
     async def close(self) -> None:
         """Wait for what deliveries have started."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while waiting := [task for task in self._tasks if not task.done()]:  # as in mas.storage.blocking
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _one(
         self, message: Incoming, message_id: str, envelope: Envelope, recipient: Recipient

@@ -121,7 +121,9 @@ class Blocking:
     async def settle(self) -> None:
         """Wait for what was started. Work that waits for its time is expected to look whether the store is closing."""
         current = asyncio.current_task()
-        while waiting := [task for task in self._tasks if task is not current]:
+        # A task that is done, and not yet forgotten, must not be waited for: since Python 3.12 that is over at once, without a turn of the
+        # loop in which it could be forgotten.
+        while waiting := [task for task in self._tasks if task is not current and not task.done()]:
             for task in self._sleeping & set(waiting):
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)

@@ -75,8 +75,8 @@ class QuotaWarnings:
 
     async def close(self) -> None:
         """Wait for what runs."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while waiting := [task for task in self._tasks if not task.done()]:  # as in mas.storage.blocking
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _warn(self, user: User, crossing: Crossing) -> None:
         warning = crossing.warning

@@ -25,7 +25,7 @@ from mas.user import User
 from tests.storage.conftest import config
 from tests.support.forks import Say, forked
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ARCHIVE = MailboxName("Archive")
 STEPS = 60

@@ -38,7 +38,7 @@ from tests.storage.conftest import config
 from tests.support.forks import Say, forked
 from tests.support.power import Disk
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CUT = 9
 """The exit code of a child whose power failed."""
