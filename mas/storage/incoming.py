@@ -92,6 +92,7 @@ class MaildirIncoming:
         self._held = 0
         self._size = 0
         self._fd = -1
+        self._mtime = 0
         self._path = ""
         self._name = ""
         self._durable = False
@@ -191,9 +192,15 @@ class MaildirIncoming:
             if date is not None:
                 os.utime(self._fd, (date, date))
             disk.fsync(self._fd, self._path)
+            self._mtime = int(os.fstat(self._fd).st_mtime)
             self._durable = True
 
-    def place(self, path: str, root: str, date: int | None) -> None:
+    @property
+    def mtime(self) -> int:
+        """Of the prepared message, in seconds: when it was received, to whoever looks at the file."""
+        return self._mtime
+
+    def place(self, path: str, root: str, date: int) -> None:
         """In a thread: the prepared message as ``path`` in the Maildir ``root``. Syncing the directory is the caller's."""
         try:
             disk.link_open(self._fd, self._name, path)
@@ -204,7 +211,7 @@ class MaildirIncoming:
                 raise
             self._copy_to(path, root, date)
 
-    def _copy_to(self, path: str, root: str, date: int | None) -> None:
+    def _copy_to(self, path: str, root: str, date: int) -> None:
         temporary = os.path.join(root, "tmp", os.path.basename(path))
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -216,8 +223,7 @@ class MaildirIncoming:
                 disk.fsync(fd, temporary)
             finally:
                 os.close(fd)
-            if date is not None:
-                os.utime(temporary, (date, date))
+            os.utime(temporary, (date, date))
             disk.rename(temporary, path)
         except BaseException:
             disk.discard(temporary)

@@ -78,7 +78,8 @@ def _place(
     base = sync.unique_name(incoming.size, incoming.size)
     file = f"cur/{base}:2,{letters_of(flags)}" if flags else f"new/{base}"
     path = engine.path(row.directory, file)
-    date = now if options.internal_date is None else options.internal_date
+    # The file's time: what Dovecot and a new index would say, though the account was waited for meanwhile.
+    date = incoming.mtime if options.internal_date is None else options.internal_date
     incoming.place(path, engine.location.inbox, date)
     placed.append(path)
     return NewMessage(flags, incoming.size, date, now if options.save_date is None else options.save_date, None, file)

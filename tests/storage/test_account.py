@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -355,3 +357,18 @@ async def test_special_mailboxes_come_together(
         if steps < fail_at:
             return
     pytest.fail("no end of steps")
+
+
+async def test_the_received_date_is_that_of_the_file(
+    store: MaildirStore, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which Dovecot and a new index would take, however long the account was waited for after the octets had come."""
+    account = await store.open(user)
+    later = time.time() + 100
+    monkeypatch.setattr("mas.storage.save.time", SimpleNamespace(time=lambda: later))
+    await put(store, account, delivery=True)
+    (path,) = (user.home / "Maildir/new").iterdir()
+    selection = await account.select(INBOX)
+    rows = [row async for batch in selection.fetch([1], [Column.INTERNAL_DATE]) for row in batch]
+    assert [row[1] for row in rows] == [int(path.stat().st_mtime)]
+    assert path.stat().st_mtime < later - 50
