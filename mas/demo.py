@@ -262,6 +262,10 @@ tls_port = {demo.imaps}
 [managesieve]
 port = {demo.sieve}
 
+[sieve]
+default = "{directory}/sieve/default.sieve"
+global_dir = "{directory}/sieve"
+
 [[lmtp.socket]]
 path = "run/lmtp"
 user = "{uid}"

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from mas.config.load import load
 from mas.demo import DemoError, _whose
 from mas.demo_mail import messages
 from tests.support.ports import free_base
@@ -76,6 +77,8 @@ def test_the_lines_that_it_prints_work(directory: Path) -> None:
         assert b"\\Junk" in said[0]
         assert said[1] == b"* SEARCH 1 2 3 4 5 6\r\n"  # what newer curls hide of a FETCH they show of a SEARCH
         assert b"Welcome to MAS" in said[2]
+        sieve = load(directory / "mas.toml").sieve
+        assert sieve.default.startswith(str(directory)), "not of a host that is installed beside it"
     certificate = (directory / "certificate.pem").read_bytes()
     with demo(directory, base) as (again, printed):
         assert again == password
