@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import binascii
 import quopri
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
+from mas.sieve.matching import is_address_syntax, is_atoms
 from mas.storage.mime import header
 from mas.storage.mime.address import parse_addresses
 from mas.storage.mime.charset import decode
@@ -16,6 +18,7 @@ from mas.storage.mime.parse import parse
 from mas.storage.mime.parts import BASE64, QUOTED_PRINTABLE, Part, unpack
 
 _MAX_ADDRESSES = 1000
+_TO_ESCAPE = re.compile(r'["\\]')
 
 
 def _unfold(value: bytes) -> bytes:
@@ -63,16 +66,25 @@ class HeaderView:
         ]
 
     def addresses(self, value: str) -> Sequence[str]:
-        """As MessageView.addresses: ``local@domain``; an address that is broken comes as far as it goes."""
+        """As MessageView.addresses."""
         found = self._addresses.get(value)
         if found is not None:
             return found
         found = self._addresses[value] = []
+        broken = False
         for address in parse_addresses(value.encode("utf-8", "replace"), _MAX_ADDRESSES):
             if address.mailbox is None or address.domain is None:
-                continue
-            spec = (b"%b@%b" % (address.mailbox, address.domain)).decode("utf-8", "replace")
-            found.append(value.strip() if "MISSING_" in spec or "SYNTAX_ERROR" in spec else spec)
+                continue  # the name of a group, or its end
+            local = address.mailbox.decode("utf-8", "replace")
+            if not is_atoms(local) and (quoted := '"' + _TO_ESCAPE.sub(r"\\\g<0>", local) + '"') in value:
+                local = quoted
+            spec = f"{local}@{address.domain.decode('utf-8', 'replace')}"
+            if is_address_syntax(spec) and "MISSING_" not in spec and "SYNTAX_ERROR" not in spec:
+                found.append(spec)
+            else:
+                broken = True
+        if broken and not found:
+            found.append(value.strip())
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,12 @@ ADDRESS_TAGS = (
     TagRule("domain", group="address-part"),
 )
 _SHOWN = 60
+_SPECIAL = r"\s@<>()\[\],;:\\\""
+_ATOMS = re.compile(rf"[^{_SPECIAL}]+")
+_ADDR_SPEC = re.compile(
+    rf'(?:[^{_SPECIAL}]+|"(?:[^"\\\r\n]|\\.)*")@(?:[^{_SPECIAL}.]+(?:\.[^{_SPECIAL}.]+)*|\[[^\s\[\]\\]*\])\Z'
+)
+_ESCAPED = re.compile(r"\\(.)")
 
 
 def match(run: Run, call: Call, values: Sequence[str], names: Sequence[str] = ()) -> Any:
@@ -111,13 +118,29 @@ def _ask_lists(run: Run, call: Call, values: Sequence[str], lists: tuple[str, ..
     return False
 
 
+def is_atoms(local: str) -> bool:
+    """Whether a local part needs no quotes: atoms and dots in any order, as some hosts give them out."""
+    return _ATOMS.fullmatch(local) is not None
+
+
+def is_address_syntax(address: str) -> bool:
+    """Whether ``address`` is an addr-spec [RFC5322 3.4.1] [RFC6532 3.2].
+
+    addr-spec = (1*(atext / ".") / quoted-string) "@" (1*atext *("." 1*atext) / domain-literal)
+    """
+    return _ADDR_SPEC.match(address) is not None
+
+
 def address_part(run: Run, part: str, address: str) -> str | None:
-    """The part of an addr-spec that a test looks at; None when it has no such part. [RFC5228 2.7.4] [RFC5233]"""
+    """The part of an addr-spec that a test looks at, local parts without their quotes; None when it has no such part. [RFC5228 2.7.4]
+    [RFC5233]"""
     if part == "all":
         return address
     local, at, domain = address.rpartition("@")
     if not at:
         local, domain = address, ""
+    if local[:1] == local[-1:] == '"':
+        local = _ESCAPED.sub(r"\1", local[1:-1])
     if part == "localpart":
         return local
     if part == "domain":

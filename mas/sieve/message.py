@@ -50,7 +50,7 @@ class MessageView(Protocol):
         ...
 
     def addresses(self, value: str) -> Sequence[str]:
-        """The addr-specs of an address field's value; what cannot be parsed comes as it is."""
+        """The addr-specs of an address field's value, quoted as they must be; the value as it stands when all are broken."""
         ...
 
 

@@ -40,6 +40,11 @@ ROWS = [
     yes('currentdate :value "ge" :comparator "i;ascii-numeric" "year" "2026"'),
     yes('currentdate :zone "+0000" :matches "iso8601" "*T*"'),
     yes('header :index 2 :contains "received" "from c"'),
+    # The fields of all names are counted, in the order of the names.
+    gives('header :index 3 :matches ["x-number", "received", "subject"] "from * *"', "c"),
+    gives('header :index 1 :last :matches ["received", "x-number"] "*"', "12"),
+    no('header :index 2 :contains ["subject", "x-number"] "list"'),
+    gives('address :index 2 :matches :localpart ["cc", "from"] "*"', "kim"),
     yes('header :index 1 :last :contains "received" "from c"'),
     no('header :index 1 :contains "received" "from c"'),
     no('header :index 0 :contains "received" "from"', theirs=ALONE),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mas.sieve.actions import FileInto, Keep, Redirect, Reject
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Asking, Extension, Kind, Parameter, Role, TagRule, Tests, command, test
 from mas.sieve.interpreter import StopScript
-from mas.sieve.matching import ADDRESS_TAGS, MATCH_TAGS, address_part, match
+from mas.sieve.matching import ADDRESS_TAGS, MATCH_TAGS, address_part, is_address_syntax, match
 from mas.sieve.program import Call, Value
 from mas.sieve.source import RunError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mas.sieve.interpreter import Run
 
 _FIELD_NAME = re.compile(r"[!-9;-~]+\Z")
+_Field = TypeVar("_Field")
 _ADDRESS = re.compile(
     r"[^\s@<>()\[\],;:\\\"]+(?:\.[^\s@<>()\[\],;:\\\"]+)*@[^\s@<>(),;:\\\"]+\Z|\"[^\"\r\n]*\"@[^\s@<>(),;]+\Z"
 )
@@ -253,7 +254,7 @@ def _combine_later(run: Run, value: Asking, rest: Sequence[Call], stop_at: bool)
     return not stop_at
 
 
-def indexed(call: Call, values: Sequence[str]) -> Sequence[str]:
+def indexed(call: Call, values: Sequence[_Field]) -> Sequence[_Field]:
     """``:index`` and ``:last`` [RFC5260 6]: only that field, counted from 1."""
     index: Value | None = call.values.get("index")
     if index is None:
@@ -286,7 +287,8 @@ def question(call: Call) -> str:
 
 
 def _indexed_fields(call: Call, fields: Callable[[str], Sequence[str]], names: Sequence[str]) -> list[str]:
-    return [value for name in names for value in indexed(call, fields(name.lower()))]
+    """All fields of those names are counted, in the order of the names [RFC5260 6]."""
+    return list(indexed(call, [value for name in names for value in fields(name.lower())]))
 
 
 def run_address(run: Run, call: Call) -> Any:
@@ -305,8 +307,11 @@ def run_address(run: Run, call: Call) -> Any:
 
 
 def addresses(run: Run, part: str, fields: Sequence[str]) -> list[str]:
-    """What stands in address fields' values, by address part."""
-    found = [address_part(run, part, address) for field in fields for address in run.message.addresses(field)]
+    """What stands in address fields' values, by address part: what is no address has but the whole [RFC5228 2.7.4]."""
+    written = [address for field in fields for address in run.message.addresses(field)]
+    if part == "all":
+        return written
+    found = [address_part(run, part, address) for address in written if is_address_syntax(address)]
     return [value for value in found if value is not None]
 
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from mas.sieve.compiler import Checker
 from mas.sieve.definition import Asking, BlockUse, Extension, Kind, Parameter, Role, TagRule, command
-from mas.sieve.extensions.base import addresses, check_field_name, is_address
+from mas.sieve.extensions.base import addresses, check_field_name, indexed, is_address
 from mas.sieve.extensions.body import everything
 from mas.sieve.extensions.variables import MODIFIER_TAGS, NAME, modified, set_variable
 from mas.sieve.interpreter import LeaveLoop
 from mas.sieve.matching import match
-from mas.sieve.message import PartView
+from mas.sieve.message import MessageView, PartView
 from mas.sieve.program import Call
 from mas.sieve.questions import EncloseMessage, ReplacePart
 from mas.sieve.source import RunError
@@ -168,35 +168,47 @@ def _check_break(checker: Checker, call: Call) -> None:
 
 def run_mime_header(run: Run, call: Call) -> Asking:
     """header, address and exists with ``:mime`` [RFC5703 4]"""
-    part = run.part if run.part is not None else (yield from run.body())
-    parts = list(everything(part)) if "anychild" in call.tags else [part]
+    # Outside of foreverypart the outermost header is that which editheader may have changed [RFC5293 3].
+    parts: list[PartView | MessageView] = [run.message if run.part is None else run.part]
+    if "anychild" in call.tags:
+        parts += list(everything(run.part if run.part is not None else (yield from run.body())))[1:]
     names = run.arguments(call, "header-names")
     if call.definition.name == "exists":
         return all(any(one.header(name.lower()) for one in parts) for name in names)
     if call.definition.name == "address":
-        fields = [value for one in parts for name in names for value in one.encoded(name.lower())]
-        values = addresses(run, call.tags.get("address-part", "all"), fields)
+        written = indexed(call, [value for name in names for one in parts for value in one.encoded(name.lower())])
+        values = addresses(run, call.tags.get("address-part", "all"), written)
     else:
-        values = [value.strip() for one in parts for name in names for value in one.header(name.lower())]
+        fields = [
+            (name, value.strip()) for name in map(str.lower, names) for one in parts for value in one.header(name)
+        ]
+        found = indexed(call, fields)
         if option := call.tags.get("mime-option"):
             wanted = run.tagged_list(call, "mime-option") or ()
-            values = [piece for value in values for piece in _pieces(value, option, wanted)]
+            values = [piece for name, value in found for piece in _pieces(name, value, option, wanted)]
+        else:
+            values = [value for _, value in found]
     outcome = match(run, call, values, names)
     if outcome.__class__ is GeneratorType:
         outcome = yield from outcome
     return outcome
 
 
-def _pieces(value: str, option: str, wanted: tuple[str, ...]) -> list[str]:
-    """What ``:type``, ``:subtype``, ``:contenttype`` or ``:param`` look at in a Content-Type or Content-Disposition value [RFC5703 4.1].
+_TYPED = frozenset({"content-type", "content-disposition"})
 
-    A disposition has an empty subtype."""
+
+def _pieces(name: str, value: str, option: str, wanted: tuple[str, ...]) -> list[str]:
+    """What ``:type``, ``:subtype``, ``:contenttype`` or ``:param`` look at in a field's value [RFC5703 4.1].
+
+    A disposition has an empty subtype; fields other than Content-Type and Content-Disposition have nothing but parameters."""
     main, *parameters = _split(value)
     if option == "param":
         names = {name.lower() for name in wanted}
         pairs = [parameter.partition("=") for parameter in parameters]
         given = [(name.strip(), _unquote(text.strip())) for name, equals, text in pairs if equals]
         return [collapse_rfc2231_value(text) for name, text in _joined(given) if name.lower() in names]
+    if name not in _TYPED:
+        return [""]
     kind, _, subtype = main.strip().partition("/")
     if option == "type":
         return [kind.strip()]
