@@ -52,6 +52,7 @@ class Sieve(Section):
     vacation_check_recipient: bool = True
     vacation_use_original_recipient: bool = True
     vacation_send_from_recipient: bool = False
+    vacation_to_header_ignore_envelope: bool = False
     redirect_duplicate_period: Duration = written("12h")
     redirect_envelope_from: str = "sender"
     user_email: Template = ""

@@ -17,7 +17,6 @@ OWN = re.compile(r"sieve(?:_\w+|\d+)?\Z|imapsieve_\w+\Z")
 """The keys of ``plugin {`` that are this module's."""
 
 _IMAPSIEVE = re.compile(r"imapsieve_mailbox(\d+)_(name|from|causes|before|after|copy_source_after)")
-_FIXED = "MAS's value is fixed"
 _TRACE = 'there is "mas sieve test --trace"'
 
 
@@ -146,7 +145,7 @@ TABLE: Mapping[str, Handler] = {
     "sieve_vacation_dont_check_recipient": _dont("vacation_check_recipient"),
     "sieve_vacation_use_original_recipient": _put("vacation_use_original_recipient", boolean),
     "sieve_vacation_send_from_recipient": _put("vacation_send_from_recipient", boolean),
-    "sieve_vacation_to_header_ignore_envelope": same("no", "", why=_FIXED),
+    "sieve_vacation_to_header_ignore_envelope": _put("vacation_to_header_ignore_envelope", boolean),
     "sieve_vacation_default_subject": _put("vacation_default_subject", literal),
     "sieve_vacation_default_subject_template": _put("vacation_default_subject_template", _subject_template),
     "sieve_vacation_max_subject_codepoints": _put("vacation_max_subject_codepoints", number),

@@ -23,6 +23,7 @@ from mas.outgoing.compose import Original
 from mas.outgoing.queue import Envelope as OutgoingEnvelope
 from mas.sieve.actions import FileCopy, Notify, Pipe, Redirect, Reject, Report, Vacation
 from mas.sieve.extensions.base import is_address
+from mas.sieve.matching import is_address_syntax
 from mas.sieve.message import Transaction
 from mas.storage.interface import Account
 
@@ -224,6 +225,7 @@ class Consequences:
             template=settings.vacation_default_subject_template,
             default_subject=settings.vacation_default_subject,
             max_subject=settings.vacation_max_subject_codepoints,
+            to=_author(original) if settings.vacation_to_header_ignore_envelope else "",
         )
         # Remembered first: a power cut in between costs one reply rather than sending two.
         await self._remember(key, action.seconds)
@@ -246,6 +248,13 @@ class Consequences:
 
     def _message_id(self) -> str:
         return f"<mas-{time.time_ns()}-{os.getpid()}-{next(_number)}@{self.owner.config.hostname}>"
+
+
+def _author(original: Original) -> str:
+    """The first address in the fields of whom a message is from; empty when they have none."""
+    written = [value for name in ("sender", "resent-from", "from") for value in original.header.get(name, ())]
+    found = (address for value in written for address in HeaderView(b"", 0).addresses(value))
+    return next(filter(is_address_syntax, found), "")
 
 
 def _without_detail(address: str, delimiters: str) -> str:

@@ -86,8 +86,10 @@ def vacation(
     template: str = "Auto: %$",
     default_subject: str = "Automated reply",
     max_subject: int = MAX_SUBJECT,
+    to: str = "",
 ) -> bytes:
-    """A vacation reply. [RFC5230 5] ``sender``: the ``:from``, or the recipient.
+    """A vacation reply. [RFC5230 5] ``sender``: the ``:from``, or the recipient. ``to``: for the To field, instead of the
+    envelope sender.
 
     subject: that of the script; without one it is the template, with the mail's own subject for ``%$`` in it, and where the mail has none,
     ``default_subject``. Cut after ``max_subject`` characters.
@@ -96,7 +98,7 @@ def vacation(
     head = [
         *_new(message_id, now),
         address_field("From", [sender or original.recipient]),
-        address_field("To", [original.sender]),
+        address_field("To", [to or original.sender]),
         text_field(
             "Subject", line(subject or (template.replace("%$", asked) if asked else default_subject))[:max_subject]
         ),

@@ -145,6 +145,7 @@ def plain(value: Any) -> Any:
         ("plugin {\n sieve_vacation_min_period = 5s\n}", "sieve.vacation_min_period", "5s"),
         ("plugin {\n sieve_vacation_dont_check_recipient = yes\n}", "sieve.vacation_check_recipient", False),
         ("plugin {\n sieve_vacation_use_original_recipient = yes\n}", "sieve.vacation_use_original_recipient", None),
+        ("plugin {\n sieve_vacation_to_header_ignore_envelope = yes\n}", "sieve.vacation_to_header_ignore_envelope", True),
         ("plugin {\n sieve_enabled = no\n}", "sieve.enabled", False),
         (
             "plugin {\n sieve_vacation_default_subject_template = Re: %{subject}\n}",

@@ -7,6 +7,7 @@ import dataclasses
 import email
 import email.policy
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any, cast
@@ -317,6 +318,24 @@ async def test_a_reply_though_no_address_of_the_user_is_in_it(tmp_path: Path) ->
     assert [(envelope.sender, list(envelope.recipients)) for envelope, _ in host.sent] == [
         ("kim@example.net", ["robin@example.org"])
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "to"),
+    [
+        ({}, b"From: Robin <robin@home.example>", b"robin@example.org"),
+        ({"vacation_to_header_ignore_envelope": True}, b"From: Robin <robin@home.example>", b"robin@home.example"),
+        ({"vacation_to_header_ignore_envelope": True}, b"Sender: robin@\r\nFrom: x@b.example", b"x@b.example"),
+        ({"vacation_to_header_ignore_envelope": True}, b"From: nobody", b"robin@example.org"),
+    ],
+)
+async def test_whom_a_reply_names(tmp_path: Path, settings: dict[str, bool], field: bytes, to: bytes) -> None:
+    host = Host(tmp_path, **settings)
+    host.script('require "vacation"; vacation "I am away.";')
+    await host.deliver(field + b"\r\nTo: kim@example.net\r\nSubject: x\r\n\r\nHello\r\n")
+    ((envelope, reply),) = host.sent
+    assert list(envelope.recipients) == ["robin@example.org"]
+    assert re.findall(rb"^To: <?([^>\r\n]*)>?\r$", reply, re.MULTILINE) == [to]
 
 
 async def test_a_program_that_reads_nothing(tmp_path: Path) -> None:
