@@ -184,7 +184,17 @@ class Filter:
         stopped = False
         for action in result.actions:
             if isinstance(action, FileInto):
-                wanted.append((await self.save_of(action, answers), action.edits))
+                save = await self.save_of(action, answers)
+                # One mailbox by two names (INBOX, inbox; a special use): one copy, with the flags said last.
+                twice = [
+                    at
+                    for at, (other, edits) in enumerate(wanted)
+                    if (other.mailbox, edits) == (save.mailbox, action.edits)
+                ]
+                if not twice:
+                    wanted.append((save, action.edits))
+                elif action.flags is not None:
+                    wanted[twice[0]] = (save, action.edits)
             elif isinstance(action, Reject) and action.in_session:
                 refusal = Rejected(action.reason)
             elif isinstance(action, Redirect) and (why := await self.loops(action, view, after.transaction, user)):

@@ -22,7 +22,7 @@ from mas.filtering.memory import Memory
 from mas.outgoing.queue import Envelope as Outgoing
 from mas.outgoing.queue import NotNow, Queue
 from mas.sieve.extensions import OPTIONAL, default_registry, registry_of
-from mas.storage.model import MailboxName
+from mas.storage.model import FLAGGED, MailboxName
 from tests.protocols.lmtp.talk import config
 from tests.support.memory_store import MemoryStore, user
 
@@ -111,6 +111,7 @@ async def test_a_missing_mailbox_means_inbox(host: Host) -> None:
         ('fileinto :copy "a//b";', ["INBOX"]),
         ('fileinto "a//b"; fileinto "b//c";', ["INBOX"]),
         ('fileinto "Nowhere"; fileinto :create "There";', ["INBOX", "There"]),
+        ('fileinto "INBOX"; fileinto "inbox";', ["INBOX"]),
         ('addheader "X-A" "1"; fileinto "a//b"; deleteheader "X-A"; fileinto "b//c"; keep;', ["INBOX", "INBOX"]),
     ],
 )
@@ -119,6 +120,15 @@ async def test_inbox_takes_what_has_no_place_once(host: Host, script: str, mailb
     host.script(f'require ["fileinto", "copy", "mailbox", "editheader"]; {script}')
     result = await host.deliver()
     assert (result.error, result.mailboxes) == (None, mailboxes)
+
+
+async def test_two_names_of_inbox_are_one_copy_with_the_flags_said_last(host: Host) -> None:
+    host.script(
+        'require ["fileinto", "imap4flags"]; fileinto :flags "\\\\Seen" "inbox"; fileinto :flags "\\\\Flagged" "INBOX";'
+    )
+    assert (await host.deliver()).mailboxes == ["INBOX"]
+    box = host.store.account(host.user).mailboxes[MailboxName("INBOX")]
+    assert box.names(box.snapshot.flags[0]).system == FLAGGED
 
 
 async def test_discard(host: Host) -> None:
