@@ -46,13 +46,24 @@ class Blocking:
         loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._idle <= 0 and len(self._threads) < self._most:
-            thread = threading.Thread(target=self._serve, name=f"disk-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._start()
         else:
             self._idle -= 1
         self._queue.put((future, (lambda: work(*args, **kwargs)) if kwargs else work, () if kwargs else args))
         return await future
+
+    def _start(self) -> None:
+        """Another thread for the work that is about to be queued. Raises RuntimeError where the system gives none and there is none yet."""
+        thread = threading.Thread(target=self._serve, name=f"disk-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # A thread that never ran must not be counted: work would be queued for it, and nobody would come.
+            if not self._threads:
+                raise
+            self._idle -= 1
+        else:
+            self._threads.append(thread)
 
     def _serve(self) -> None:
         loop = self._loop
