@@ -33,7 +33,7 @@ check: $(DEV)
 	$(BIN)/ruff format --check mas tests bench
 	$(BIN)/ruff check mas tests bench
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not e2e and not slow" -n 3 --dist worksteal
+	$(BIN)/pytest -m "not e2e and not slow" --hypothesis-profile few -n 3 --dist worksteal
 
 test: $(DEV)
 	tests/install-servers

@@ -300,8 +300,16 @@ def push(bench: Bench) -> None:
 @row("memory of an idle TLS connection")
 def memory(bench: Bench) -> None:
     count = 200
-    first = bench.selected("INBOX", IDLE_USER)
+    # What a process takes with its first connection is not what each takes: all processes have had some before.
+    held = _idle(bench, 20)
     before = bench.server.memory()
+    held += _idle(bench, count)
+    bench.values["bytes"] = (bench.server.memory() - before) / count
+    for imap in held:
+        imap.socket.close()
+
+
+def _idle(bench: Bench, count: int) -> list[Imap]:
     held = []
     for number in range(count):
         imap = bench.selected("INBOX", IDLE_USER + number % 4)
@@ -309,7 +317,4 @@ def memory(bench: Bench) -> None:
         imap.line()
         held.append(imap)
     time.sleep(1)
-    bench.values["bytes"] = (bench.server.memory() - before) / count
-    for imap in held:
-        imap.socket.close()
-    first.close()
+    return held

@@ -506,7 +506,8 @@ class Engine:
 
     def next_uid_validity(self, transaction: Transaction) -> int:
         """A value that no mailbox of this account ever had; Dovecot's files follow."""
-        value = max(int(time.time()), self.uid_validity + 1, self._uid_validity_on_disk() + 1) & uidlist.MAX_UID
+        # None is 0 [RFC9051 2.3.1.1], also where a file has the highest there can be.
+        value = max(int(time.time()), self.uid_validity + 1, self._uid_validity_on_disk() + 1) & uidlist.MAX_UID or 1
         self.uid_validity = value
         transaction.execute("UPDATE account SET uid_validity = ?", (value,))
         old = self.account_file(f"dovecot-uidvalidity.{self._uid_validity_on_disk():08x}")

@@ -148,3 +148,15 @@ async def test_an_interrupted_rename_that_cannot_be_finished(
     names = {info.name for info in await account.list() if info.selectable}
     assert names in ({"INBOX", "A", "A.x", "B.x"}, {"INBOX", "B", "A.x", "B.x"})
     assert await maintenance.check(account) == []
+
+
+async def test_the_highest_uidvalidity_is_on_disk(store: MaildirStore, user: User) -> None:
+    (user.home / "Maildir").mkdir(parents=True, exist_ok=True)
+    (user.home / "Maildir/dovecot-uidvalidity").write_text("ffffffff")
+    account = await store.open(user)
+    names = [MailboxName(name) for name in ("A", "B")]
+    for name in names:
+        await account.create(name)
+    validities = [status.uid_validity for status in await account.status(names) if status]
+    assert 0 not in validities
+    assert len(set(validities)) == 2
