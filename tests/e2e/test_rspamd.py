@@ -17,11 +17,12 @@ OFFERS = ("watches", "lottery", "pills", "inheritance", "loans", "diplomas")
 
 
 def mail(number: int) -> bytes:
-    """Each with words of its own: Rspamd tells messages by their words."""
+    """Each with words of its own: Rspamd tells messages by their words, and those by their stems in the language that it guesses, now this
+    and now that one: so all end in a digit, which is no ending in any."""
     words = " ".join(f"{OFFERS[number]}{n}" for n in range(20))
     return (
-        f"From: robin@example.org\r\nTo: {KIM}\r\nSubject: {OFFERS[number]}\r\nMessage-ID: <{number}@example.org>\r\n"
-        f"\r\nBuy {words} today.\r\n"
+        f"From: robin@example.org\r\nTo: {KIM}\r\nSubject: {OFFERS[number]}0\r\nMessage-ID: <{number}@example.org>\r\n"
+        f"\r\n{words}\r\n"
     ).encode()
 
 
